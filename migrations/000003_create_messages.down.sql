@@ -1,0 +1,2 @@
+drop table message_edits;
+drop table messages;

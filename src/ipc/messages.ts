@@ -1,0 +1,149 @@
+import type { Config } from '../config.js';
+import type { CloseReason } from '../protocol/errors.js';
+import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
+import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
+import type { RouteName } from '../http/routes.js';
+
+/**
+ * Every message between the front (main thread) and a shard (worker thread). Each direction is ordered.
+ * Messages go in batches, one postMessage per turn of the event loop; a batch from a shard carries one slab
+ * of bytes that its messages point into, so that encoded frames are copied once and never cloned one by one.
+ *
+ * Credit: every request (`frame`, `http`, `session_check`) holds one unit of the port's credit window until
+ * the message with `done: true` for its `id`. A front without credit refuses with `overloaded` by itself.
+ */
+
+/** A byte range in the batch's slab: [offset, length]. */
+export type Slice = readonly [offset: number, length: number];
+
+/** Who makes a request, as the access token said and the session registry confirmed. */
+export interface Caller {
+  readonly user_id: UserId;
+  readonly username: string;
+  readonly sid: SessionId;
+}
+
+/** Given when the caller is over a limit: the shard answers repeats of known ids, and refuses the rest. */
+export interface OverLimit {
+  readonly retry_after_ms: number;
+}
+
+export type ToShard =
+  | {
+      readonly t: 'frame';
+      readonly id: number;
+      /** The socket, by the front's number for it; never reused. */
+      readonly conn: number;
+      readonly caller: Caller;
+      readonly enc: Encoding;
+      readonly type: ClientFrameType;
+      readonly room_id: RoomId | null;
+      readonly ref: Ref | null;
+      readonly payload: unknown;
+      readonly over: OverLimit | null;
+    }
+  | {
+      readonly t: 'http';
+      readonly id: number;
+      readonly route: RouteName;
+      readonly params: Readonly<Record<string, string>>;
+      readonly query: unknown;
+      readonly body: unknown;
+      readonly caller: Caller | null;
+      readonly address: string;
+      readonly userAgent: string;
+      readonly over: OverLimit | null;
+    }
+  /** Is this session alive? Asked once per session and node, then kept by the front until it ends. */
+  | { readonly t: 'session_check'; readonly id: number; readonly sid: SessionId; readonly user_id: UserId }
+  /** A subscription that a `subscribe` granted has ended: sent exactly once for every grant. */
+  | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }
+  /** After a shard's restart: the subscriptions that stand, and the last rev that was published. */
+  | { readonly t: 'restore'; readonly rooms: readonly StandingSubscription[] }
+  | { readonly t: 'cpu_done'; readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly t: 'cpu_done'; readonly id: number; readonly ok: false; readonly overloaded: boolean }
+  /** A change that every shard has to know of, sent on by the front from the shard that made it. */
+  | { readonly t: 'notice'; readonly notice: Notice }
+  /** Finish what is under way, then answer `drained`. */
+  | { readonly t: 'drain' };
+
+export interface StandingSubscription {
+  readonly room_id: RoomId;
+  readonly rev: number;
+  readonly json: number;
+  readonly msgpack: number;
+}
+
+/** What other shards of the process must hear of. */
+export interface Notice {
+  readonly kind: 'user_changed';
+  readonly user_id: UserId;
+}
+
+/** CPU work that the front runs in its second Piscina pool for a shard. */
+export type CpuTask =
+  | { readonly op: 'hash_password'; readonly password: string }
+  | { readonly op: 'verify_password'; readonly password: string; readonly hash: string };
+
+export type ToFront =
+  /** A frame for one socket. `done` ends the request `id`. */
+  | {
+      readonly t: 'reply';
+      readonly id: number;
+      readonly conn: number;
+      readonly at: Slice;
+      readonly done: boolean;
+      /** Subscribe the socket to these rooms; their topics stand at `rev`. In force before `at` is sent. */
+      readonly subscribe?: readonly { readonly room_id: RoomId; readonly rev: number }[];
+      readonly unsubscribe?: RoomId;
+      /** The answer is `rate_limited`: counts towards flooding (close 4008). */
+      readonly refused?: true;
+    }
+  | { readonly t: 'http'; readonly id: number; readonly status: number; readonly at: Slice; readonly retryAfterMs?: number }
+  /** The request is for another shard: the one that owns this room. */
+  | { readonly t: 'reroute'; readonly id: number; readonly room_id: RoomId }
+  | { readonly t: 'session'; readonly id: number; readonly alive: boolean | 'unavailable' }
+  /** An event for a room's topics. `rev` is null for events outside the log. Only the sequencer sends one with a rev. */
+  | {
+      readonly t: 'publish';
+      readonly room_id: RoomId;
+      readonly rev: number | null;
+      readonly json: Slice | null;
+      readonly msgpack: Slice | null;
+    }
+  /** A range of revs could not be rebuilt: the room's sockets are told to sync. */
+  | { readonly t: 'resync'; readonly room_id: RoomId; readonly rev: number }
+  /** An event for all sockets of one user. */
+  | { readonly t: 'to_user'; readonly user_id: UserId; readonly json: Slice; readonly msgpack: Slice }
+  /** The user may not receive this room any more (or, with null, nobody may). */
+  | { readonly t: 'revoke'; readonly room_id: RoomId; readonly user_id: UserId | null }
+  | { readonly t: 'end_session'; readonly sid: SessionId; readonly reason: CloseReason }
+  | { readonly t: 'notice'; readonly notice: Notice }
+  | { readonly t: 'cpu'; readonly id: number; readonly task: CpuTask }
+  | { readonly t: 'stats'; readonly stats: ShardStats }
+  | { readonly t: 'drained' };
+
+/** Figures a shard reports once a second, as totals since its start unless said. */
+export interface ShardStats {
+  readonly messages_committed: number;
+  readonly batches: number;
+  readonly tracked_rooms: number;
+  readonly gaps_filled: number;
+  /** Share of the last second that the thread's event loop was busy, 0–1. */
+  readonly utilization: number;
+  readonly database_up: boolean;
+}
+
+export interface ShardBatch {
+  readonly messages: readonly ToFront[];
+  readonly slab: ArrayBuffer | null;
+}
+
+/** What a shard thread is started with. */
+export interface ShardStart {
+  readonly shard: number;
+  readonly config: Config;
+  readonly databaseUrl: string;
+  readonly jwtSecret: string;
+  readonly port: import('node:worker_threads').MessagePort;
+}

@@ -1,0 +1,141 @@
+import type { Message, Role, RoomType } from '../protocol/model.js';
+import type { MessageId, RoomId, UserId } from '../protocol/ids.js';
+
+/** What the domain asks of the world. src/store implements these on PostgreSQL. */
+
+/** What admission needs to know of a user in a room. */
+export interface Standing {
+  readonly room_type: RoomType;
+  /** null: not a member. */
+  readonly role: Role | null;
+  /** Epoch milliseconds; null: not muted. */
+  readonly muted_until: number | null;
+  /** The user's current name. */
+  readonly username: string;
+}
+
+export interface StandingReader {
+  /**
+   * One round trip for all pairs, in their order; null where the room doesn't exist or is deleted.
+   * @throws StoreUnavailable
+   */
+  standings(pairs: readonly { room_id: RoomId; user_id: UserId }[]): Promise<(Standing | null)[]>;
+}
+
+/**
+ * The events that leave a shard outside of a room's log (members, rooms; no `rev`). Best effort: a socket
+ * that is away learns the same from REST.
+ */
+export interface Announcer {
+  /** To every socket that has joined the room. */
+  toRoom(room_id: RoomId, type: string, payload: unknown): void;
+  /** To every socket of a user, joined or not. */
+  toUser(user_id: UserId, room_id: RoomId, type: string, payload: unknown): void;
+  /** Ends a user's subscriptions to a room (null: everybody's) and forgets what is cached of them, at once. */
+  revoke(room_id: RoomId, user_id: UserId | null): void;
+  /** A user's role, mute or membership in a room has changed: forget what is cached of it. */
+  standingChanged(room_id: RoomId, user_id: UserId): void;
+}
+
+/** A message as it is to be inserted. `ord` numbers a room's messages within the batch from 1. */
+export interface NewMessage {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  readonly content: string;
+  /** JSON text of an object, or null for an empty one. */
+  readonly metadata: string | null;
+  readonly reply_to: MessageId | null;
+  readonly thread_root: MessageId | null;
+  /** SHA-256 over what the client sent, to tell a repeat from a conflict, also after edits. */
+  readonly body_hash: Uint8Array;
+}
+
+/** The counters of a room before a batch: its messages take base + 1, base + 2, … */
+export interface RoomBase {
+  readonly seq: number;
+  readonly rev: number;
+}
+
+/** What is known of a message id that exists. */
+export interface KnownMessage {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  readonly seq_no: number;
+  /** The rev it was created with. */
+  readonly rev: number;
+  /** RFC 3339. */
+  readonly created_at: string;
+  readonly body_hash: Uint8Array;
+}
+
+/** What has to be known of a message before it is edited or deleted. */
+export interface MessageTarget {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  readonly deleted: boolean;
+  /** The author's role in the room; null when the author is no member any more. */
+  readonly author_role: Role | null;
+}
+
+export interface EditOrder {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  readonly content: string;
+}
+
+export interface DeleteOrder {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+}
+
+/** A message after a change; `changed` is false where there was nothing to change, so that no rev was taken. */
+export interface ChangedMessage {
+  readonly message: Message;
+  readonly changed: boolean;
+}
+
+/** A message changed after some rev, with every rev after it that this message took. */
+export interface LoggedMessage {
+  readonly message: Message;
+  readonly created_rev: number;
+  /** Revs of edits after the given rev, ascending. */
+  readonly edit_revs: readonly number[];
+}
+
+export interface RoomHead {
+  readonly room_id: RoomId;
+  readonly head_seq: number;
+  readonly head_rev: number;
+}
+
+/**
+ * The log of all rooms. Everything that changes it locks the room's counters first, in room-id order, so
+ * that revs are visible in their order and nothing deadlocks. Errors: `StoreUnavailable` when the outcome is
+ * unknown or the database away; `DuplicateIds` and `BadRow` as said.
+ */
+export interface MessageLog {
+  /**
+   * Numbers and inserts a batch in one statement: all or nothing. Rooms that don't exist (any more) are
+   * missing in the result, and their messages were not inserted.
+   * @throws DuplicateIds when an id exists already (nothing was inserted, no number was used)
+   * @throws BadRow when PostgreSQL refuses a value
+   */
+  insert(messages: readonly NewMessage[], created_at: Date): Promise<Map<RoomId, RoomBase>>;
+  /** Those of the ids that exist, in any order. */
+  known(ids: readonly MessageId[]): Promise<KnownMessage[]>;
+  /** Those of the ids that exist in rooms that do, in any order. */
+  targets(ids: readonly MessageId[]): Promise<MessageTarget[]>;
+  /** Applies edits (each message at most once) in their order; tombstones and strangers are missing in the result. */
+  edit(orders: readonly EditOrder[], at: Date): Promise<Map<MessageId, ChangedMessage>>;
+  /** Turns messages (each at most once) into tombstones, in their order. */
+  delete(orders: readonly DeleteOrder[], at: Date): Promise<Map<MessageId, ChangedMessage>>;
+  /** Heads of those rooms that exist. */
+  heads(room_ids: readonly RoomId[]): Promise<RoomHead[]>;
+  /** All messages whose latest rev is above `rev`, by rev, at most `limit`; with the head of the same snapshot. */
+  changesAfter(room_id: RoomId, rev: number, limit: number): Promise<{ head: RoomHead | null; changes: LoggedMessage[] }>;
+}
+
+export type { Message };

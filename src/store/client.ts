@@ -1,0 +1,62 @@
+import postgres from 'postgres';
+
+/** A pool of connections; every operation of the store takes one as its first argument. */
+export type Db = postgres.Sql<{ bigint: number }>;
+/** A transaction on one of its connections. */
+export type Tx = postgres.TransactionSql<{ bigint: number }>;
+
+const CONNECT_TIMEOUT_S = 2; // a request waits no longer than this for a database that is away (DESIGN §2)
+const STATEMENT_TIMEOUT_MS = 10_000; // nothing on any path should take this long; frees the connection
+const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
+
+/** Opens a pool; connections are made when needed. Numbers of 64 bits come as JavaScript numbers. */
+export function openDatabase(url: string, connections: number, name: string): Db {
+  return postgres(url, {
+    max: connections,
+    connect_timeout: CONNECT_TIMEOUT_S,
+    backoff: (retries) => Math.min(RECONNECT_MAX_S, 0.05 * 2 ** retries),
+    onnotice: () => {},
+    connection: { application_name: name, statement_timeout: STATEMENT_TIMEOUT_MS },
+    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+  });
+}
+
+/** The database is away, or the connection broke so that the statement's outcome is unknown. */
+export class StoreUnavailable extends Error {
+  constructor(cause: unknown) {
+    super('the database is unavailable', { cause });
+    this.name = 'StoreUnavailable';
+  }
+}
+
+/** SQLSTATE classes that say "not now" rather than "not ever". */
+const TRANSIENT_CLASSES = new Set(['08', '53', '57']); // connection, resources, operator intervention
+const RETRYABLE = new Set(['40001', '40P01']); // serialization failure, deadlock
+const DRIVER_FAILURES = /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOST)/;
+
+export function isUnavailable(error: unknown): boolean {
+  const code = sqlState(error);
+  return code !== null && (DRIVER_FAILURES.test(code) || TRANSIENT_CLASSES.has(code.slice(0, 2)) || RETRYABLE.has(code));
+}
+
+/** PostgreSQL's SQLSTATE, or the driver's code for a broken connection; null for any other error. */
+export function sqlState(error: unknown): string | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : null;
+}
+
+/** The constraint that a unique or foreign key violation names, else null. */
+export function violatedConstraint(error: unknown): string | null {
+  const { code, constraint_name } = (error ?? {}) as { code?: unknown; constraint_name?: unknown };
+  return (code === '23505' || code === '23503') && typeof constraint_name === 'string' ? constraint_name : null;
+}
+
+/** Waits for a statement, turning connection trouble into {@link StoreUnavailable}. */
+export async function run<T>(statement: PromiseLike<T>): Promise<T> {
+  try {
+    return await statement;
+  } catch (error) {
+    if (isUnavailable(error)) throw new StoreUnavailable(error);
+    throw error;
+  }
+}
