@@ -32,15 +32,35 @@ export interface Setting<T> {
 
 type Extra = { readonly secret?: boolean; readonly defaultNote?: string };
 
-function setting<T>(parser: ValueParser<NonNullable<T>>, preset: string | null, meaning: string, extra: Extra): Setting<T> {
-  return { parser, default: preset, meaning, secret: extra.secret ?? false, defaultNote: extra.defaultNote ?? null };
+function setting<T>(
+  parser: ValueParser<NonNullable<T>>,
+  preset: string | null,
+  meaning: string,
+  extra: Extra,
+): Setting<T> {
+  return {
+    parser,
+    default: preset,
+    meaning,
+    secret: extra.secret ?? false,
+    defaultNote: extra.defaultNote ?? null,
+  };
 }
 
-function preset<T extends NonNullable<unknown>>(parser: ValueParser<T>, value: string, meaning: string, extra: Extra = {}) {
+function preset<T extends NonNullable<unknown>>(
+  parser: ValueParser<T>,
+  value: string,
+  meaning: string,
+  extra: Extra = {},
+) {
   return setting<T>(parser, value, meaning, extra);
 }
 
-function optional<T extends NonNullable<unknown>>(parser: ValueParser<T>, meaning: string, extra: Extra = {}) {
+function optional<T extends NonNullable<unknown>>(
+  parser: ValueParser<T>,
+  meaning: string,
+  extra: Extra = {},
+) {
   return setting<T | undefined>(parser, null, meaning, extra);
 }
 
@@ -57,7 +77,8 @@ export const DEFAULT_CONNECTION_BUDGET = 25;
 export const EMBEDDED_CONNECTION_BUDGET = 45;
 
 /** One thread is the front's; the rest are shards. */
-export const defaultShards = (): number => Math.min(DEFAULT_SHARDS_MAX, Math.max(1, availableParallelism() - 1));
+export const defaultShards = (): number =>
+  Math.min(DEFAULT_SHARDS_MAX, Math.max(1, availableParallelism() - 1));
 
 /** Four a shard (two lanes of writes, two of reads), less where many shards would exceed the budget. */
 export const defaultDbPoolSize = (shards: number): number =>
@@ -70,7 +91,16 @@ const MiB = 1_024 ** 2;
 export const SETTING_SECTIONS = {
   Process: ['NODE_ENV', 'LOG_LEVEL', 'DATA_DIR', 'SHARDS'],
   Network: ['SERVER_HOST', 'SERVER_PORT', 'METRICS_HOST', 'METRICS_PORT', 'ALLOWED_ORIGINS', 'TRUST_PROXY'],
-  PostgreSQL: ['DATABASE_URL', 'DB_HOST', 'DB_PORT', 'DB_USER', 'DB_PASSWORD', 'DB_NAME', 'DB_SSLMODE', 'DB_POOL_SIZE'],
+  PostgreSQL: [
+    'DATABASE_URL',
+    'DB_HOST',
+    'DB_PORT',
+    'DB_USER',
+    'DB_PASSWORD',
+    'DB_NAME',
+    'DB_SSLMODE',
+    'DB_POOL_SIZE',
+  ],
   Redis: ['REDIS_URL', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_PASSWORD', 'REDIS_DB'],
   'Attachment storage': [
     'STORAGE_TYPE',
@@ -126,9 +156,14 @@ export const SETTINGS = {
   SERVER_PORT: preset(listenPort, '8080', 'Public port: REST and WebSocket. 0 picks a free one.'),
   METRICS_HOST: preset(host, '127.0.0.1', 'Address of the metrics port.'),
   METRICS_PORT: preset(listenPort, '9090', 'Port of /metrics, and of nothing else. 0 picks a free one.'),
-  ALLOWED_ORIGINS: preset(origins, '', 'Web origins beside the server’s own that may call REST (CORS) and open WebSockets.', {
-    defaultNote: 'same origin only',
-  }),
+  ALLOWED_ORIGINS: preset(
+    origins,
+    '',
+    'Web origins beside the server’s own that may call REST (CORS) and open WebSockets.',
+    {
+      defaultNote: 'same origin only',
+    },
+  ),
   TRUST_PROXY: preset(networks, '', 'Proxies whose X-Forwarded-For is believed.', { defaultNote: 'none' }),
   DATABASE_URL: optional(
     url('postgres', 'postgresql'),
@@ -148,38 +183,69 @@ export const SETTINGS = {
   DB_POOL_SIZE: optional(integer(1, 100), 'Database connections of each shard.', {
     defaultNote: `4, less where SHARDS × DB_POOL_SIZE + 1 would exceed ${DEFAULT_CONNECTION_BUDGET}`,
   }),
-  REDIS_URL: optional(url('redis', 'rediss'), 'Redis that joins several nodes. Without it the server runs alone.', {
-    secret: true,
-    defaultNote: 'none: one node, in-process bus and limits',
-  }),
+  REDIS_URL: optional(
+    url('redis', 'rediss'),
+    'Redis that joins several nodes. Without it the server runs alone.',
+    {
+      secret: true,
+      defaultNote: 'none: one node, in-process bus and limits',
+    },
+  ),
   REDIS_HOST: optional(host, 'Instead of REDIS_URL: its host.'),
   REDIS_PORT: optional(port, 'Port of REDIS_HOST.', { defaultNote: '6379' }),
-  REDIS_PASSWORD: optional(text('a password'), 'Password of REDIS_HOST.', { secret: true, defaultNote: 'none' }),
+  REDIS_PASSWORD: optional(text('a password'), 'Password of REDIS_HOST.', {
+    secret: true,
+    defaultNote: 'none',
+  }),
   REDIS_DB: optional(integer(0, 65_535), 'Database number at REDIS_HOST.', { defaultNote: '0' }),
   STORAGE_TYPE: preset(
     oneOf('local', 's3', 'minio'),
     'local',
     'Where attachments live: `local` in DATA_DIR, `s3`, or `minio` (s3 with path-style addresses).',
   ),
-  STORAGE_ENDPOINT: optional(endpoint, 'S3 server. Required with `minio`.', { defaultNote: 'AWS, by region' }),
-  STORAGE_ACCESS_KEY: optional(text('an access key'), 'S3 access key. Required with `s3` and `minio`.', { secret: true }),
-  STORAGE_SECRET_KEY: optional(text('a secret key'), 'S3 secret key. Required with `s3` and `minio`.', { secret: true }),
+  STORAGE_ENDPOINT: optional(endpoint, 'S3 server. Required with `minio`.', {
+    defaultNote: 'AWS, by region',
+  }),
+  STORAGE_ACCESS_KEY: optional(text('an access key'), 'S3 access key. Required with `s3` and `minio`.', {
+    secret: true,
+  }),
+  STORAGE_SECRET_KEY: optional(text('a secret key'), 'S3 secret key. Required with `s3` and `minio`.', {
+    secret: true,
+  }),
   STORAGE_BUCKET: optional(
     text('3 to 63 of a–z, 0–9, dot and hyphen', /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/),
     'S3 bucket. Required with `s3` and `minio`.',
   ),
-  STORAGE_REGION: optional(text('a region name', /^[\w-]{1,64}$/), 'S3 region.', { defaultNote: 'us-east-1' }),
-  JWT_SECRET: optional(secretOf(JWT_SECRET_MIN_BYTES), 'Key of access tokens (HS256). Required in production.', {
-    secret: true,
-    defaultNote: 'generated in DATA_DIR in development',
+  STORAGE_REGION: optional(text('a region name', /^[\w-]{1,64}$/), 'S3 region.', {
+    defaultNote: 'us-east-1',
   }),
+  JWT_SECRET: optional(
+    secretOf(JWT_SECRET_MIN_BYTES),
+    'Key of access tokens (HS256). Required in production.',
+    {
+      secret: true,
+      defaultNote: 'generated in DATA_DIR in development',
+    },
+  ),
   JWT_EXPIRATION: preset(duration, '24h', 'Life of an access token.'),
   REFRESH_EXPIRATION: preset(duration, '30d', 'Life of a refresh token.'),
-  PASSWORD_HASH_MEMORY_KIB: preset(integer(1_024, 4_194_304), '19456', 'Memory of one argon2id hash, in KiB.'),
+  PASSWORD_HASH_MEMORY_KIB: preset(
+    integer(1_024, 4_194_304),
+    '19456',
+    'Memory of one argon2id hash, in KiB.',
+  ),
   PASSWORD_HASH_PASSES: preset(integer(1, 100), '2', 'Passes of one argon2id hash.'),
   RATE_LIMIT_PER_MINUTE: preset(rate, '100', 'REST requests a user and minute. 0 turns the limit off.'),
-  AUTH_RATE_LIMIT_PER_MINUTE: preset(rate, '10', 'Registrations and log-ins an address and minute. 0 turns it off.'),
-  WS_SENDS_PER_SECOND: preset(rate, '20', 'Sends a user and second, in bursts of twice that. 0 turns it off.'),
+  AUTH_RATE_LIMIT_PER_MINUTE: preset(
+    rate,
+    '10',
+    'Registrations and log-ins an address and minute. 0 turns it off.',
+  ),
+  WS_SENDS_PER_SECOND: preset(
+    rate,
+    '20',
+    'Sends a user and second, in bursts of twice that. 0 turns it off.',
+  ),
   MAX_CONNECTIONS_PER_USER: preset(rate, '20', 'Open sockets a user. 0 turns it off.'),
   MAX_CONNECTIONS_PER_IP: preset(rate, '1000', 'Open sockets an address. 0 turns it off.'),
   MAX_UPLOAD_BYTES: preset(byteCount(1, 5 * GiB), '100 MiB', 'Largest attachment.'),

@@ -113,7 +113,10 @@ export const endpoint: ValueParser<string> = {
 };
 
 /** Splits at commas, drops blanks; `undefined` when one entry is refused. */
-function listOf(allowed: string, parseOne: (entry: string) => string | undefined): ValueParser<readonly string[]> {
+function listOf(
+  allowed: string,
+  parseOne: (entry: string) => string | undefined,
+): ValueParser<readonly string[]> {
   return {
     allowed: `a comma-separated list of ${allowed}`,
     parse: (raw) => {
@@ -128,7 +131,8 @@ function listOf(allowed: string, parseOne: (entry: string) => string | undefined
 export const origins = listOf('origins such as https://chat.example.org (no path; * is refused)', (entry) => {
   if (!/^https?:\/\//i.test(entry) || !URL.canParse(entry)) return undefined;
   const parsed = new URL(entry);
-  const bare = parsed.pathname === '/' && parsed.search === '' && parsed.hash === '' && parsed.username === '';
+  const bare =
+    parsed.pathname === '/' && parsed.search === '' && parsed.hash === '' && parsed.username === '';
   return bare && !parsed.hostname.includes('*') ? parsed.origin : undefined;
 });
 

@@ -4,7 +4,6 @@
  */
 import { resolve } from 'node:path';
 import {
-  DEFAULT_CONNECTION_BUDGET,
   defaultDbPoolSize,
   defaultShards,
   EMBEDDED_CONNECTION_BUDGET,
@@ -76,7 +75,9 @@ const STORAGE_NEEDS = ['STORAGE_BUCKET', 'STORAGE_ACCESS_KEY', 'STORAGE_SECRET_K
  * @returns the frozen configuration, or one line per mistake, each naming its variable and what is allowed; a
  * secret's value never appears in it.
  */
-export function loadConfig(env: NodeJS.ProcessEnv): { ok: true; config: Config } | { ok: false; mistakes: string[] } {
+export function loadConfig(
+  env: NodeJS.ProcessEnv,
+): { ok: true; config: Config } | { ok: false; mistakes: string[] } {
   const mistakes: string[] = [];
   const values = readValues(env, mistakes);
   const database = readDatabase(values, mistakes);
@@ -151,7 +152,9 @@ function readValues(env: NodeJS.ProcessEnv, mistakes: string[]): Values {
     if (given === undefined || given === '') return [name, preset];
     const value = setting.parser.parse(given);
     if (value !== undefined) return [name, value];
-    const shown = setting.secret ? `its value (${Buffer.byteLength(given)} bytes, not shown)` : JSON.stringify(given);
+    const shown = setting.secret
+      ? `its value (${Buffer.byteLength(given)} bytes, not shown)`
+      : JSON.stringify(given);
     mistakes.push(`${name}: ${shown} is not allowed; allowed: ${setting.parser.allowed}`);
     return [name, preset];
   });
@@ -165,12 +168,14 @@ function namesGiven(values: Values, names: readonly SettingName[]): SettingName[
 function readDatabase(values: Values, mistakes: string[]): Config['database'] {
   const parts = namesGiven(values, ['DB_HOST', 'DB_PORT', 'DB_USER', 'DB_PASSWORD', 'DB_NAME', 'DB_SSLMODE']);
   if (values.DATABASE_URL !== undefined) {
-    if (parts.length > 0) mistakes.push(`DATABASE_URL: given together with ${parts.join(', ')}; allowed: one or the other`);
+    if (parts.length > 0)
+      mistakes.push(`DATABASE_URL: given together with ${parts.join(', ')}; allowed: one or the other`);
     return { url: checkedDatabaseUrl(values.DATABASE_URL, mistakes) };
   }
   if (parts.length === 0) return null;
   for (const name of ['DB_HOST', 'DB_USER', 'DB_NAME'] as const) {
-    if (values[name] === undefined) mistakes.push(`${name}: missing, and required because ${parts.join(', ')} is given`);
+    if (values[name] === undefined)
+      mistakes.push(`${name}: missing, and required because ${parts.join(', ')} is given`);
   }
   const login = [values.DB_USER ?? '', ...(values.DB_PASSWORD === undefined ? [] : [values.DB_PASSWORD])];
   const address = hostAndPort(values.DB_HOST ?? 'localhost', values.DB_PORT ?? 5432);
@@ -183,11 +188,14 @@ function readDatabase(values: Values, mistakes: string[]): Config['database'] {
 function checkedDatabaseUrl(given: string, mistakes: string[]): string {
   const url = new URL(given);
   const mode = url.searchParams.get('sslmode');
-  if (url.pathname.length < 2) mistakes.push('DATABASE_URL: names no database; allowed: postgres://user:password@host:port/database');
+  if (url.pathname.length < 2)
+    mistakes.push('DATABASE_URL: names no database; allowed: postgres://user:password@host:port/database');
   if (mode === null) return given;
   const known = SETTINGS.DB_SSLMODE.parser.parse(mode);
   if (known === undefined) {
-    mistakes.push(`DATABASE_URL: sslmode=${JSON.stringify(mode)} is not allowed; allowed: ${SETTINGS.DB_SSLMODE.parser.allowed}`);
+    mistakes.push(
+      `DATABASE_URL: sslmode=${JSON.stringify(mode)} is not allowed; allowed: ${SETTINGS.DB_SSLMODE.parser.allowed}`,
+    );
     return given;
   }
   url.searchParams.set('sslmode', driverSslMode(known));
@@ -207,11 +215,13 @@ function hostAndPort(host: string, port: number): string {
 function readRedis(values: Values, mistakes: string[]): Config['redis'] {
   const parts = namesGiven(values, ['REDIS_HOST', 'REDIS_PORT', 'REDIS_PASSWORD', 'REDIS_DB']);
   if (values.REDIS_URL !== undefined) {
-    if (parts.length > 0) mistakes.push(`REDIS_URL: given together with ${parts.join(', ')}; allowed: one or the other`);
+    if (parts.length > 0)
+      mistakes.push(`REDIS_URL: given together with ${parts.join(', ')}; allowed: one or the other`);
     return { url: values.REDIS_URL };
   }
   if (parts.length === 0) return null;
-  if (values.REDIS_HOST === undefined) mistakes.push(`REDIS_HOST: missing, and required because ${parts.join(', ')} is given`);
+  if (values.REDIS_HOST === undefined)
+    mistakes.push(`REDIS_HOST: missing, and required because ${parts.join(', ')} is given`);
   const login = values.REDIS_PASSWORD === undefined ? '' : `:${encodeURIComponent(values.REDIS_PASSWORD)}@`;
   const address = hostAndPort(values.REDIS_HOST ?? 'localhost', values.REDIS_PORT ?? 6379);
   return { url: `redis://${login}${address}/${values.REDIS_DB ?? 0}` };
@@ -221,13 +231,17 @@ function readStorage(values: Values, mistakes: string[]): StorageConfig {
   if (values.STORAGE_TYPE === 'local') {
     const useless = namesGiven(values, ['STORAGE_ENDPOINT', ...STORAGE_NEEDS, 'STORAGE_REGION']);
     if (useless.length > 0) {
-      mistakes.push(`STORAGE_TYPE: is "local", yet ${useless.join(', ')} is given; allowed: s3 or minio with these, or none of these`);
+      mistakes.push(
+        `STORAGE_TYPE: is "local", yet ${useless.join(', ')} is given; allowed: s3 or minio with these, or none of these`,
+      );
     }
     return { type: 'local' };
   }
-  const needed = values.STORAGE_TYPE === 'minio' ? (['STORAGE_ENDPOINT', ...STORAGE_NEEDS] as const) : STORAGE_NEEDS;
+  const needed =
+    values.STORAGE_TYPE === 'minio' ? (['STORAGE_ENDPOINT', ...STORAGE_NEEDS] as const) : STORAGE_NEEDS;
   for (const name of needed) {
-    if (values[name] === undefined) mistakes.push(`${name}: missing, and required with STORAGE_TYPE=${values.STORAGE_TYPE}`);
+    if (values[name] === undefined)
+      mistakes.push(`${name}: missing, and required with STORAGE_TYPE=${values.STORAGE_TYPE}`);
   }
   return {
     type: 's3',
@@ -258,7 +272,9 @@ function checkProduction(values: Values, mistakes: string[]): void {
     mistakes.push('DATABASE_URL: missing, and required in production (or DB_HOST, DB_USER, DB_NAME)');
   }
   if (values.JWT_SECRET === undefined && !refused('JWT_SECRET')) {
-    mistakes.push(`JWT_SECRET: missing, and required in production; allowed: ${SETTINGS.JWT_SECRET.parser.allowed}`);
+    mistakes.push(
+      `JWT_SECRET: missing, and required in production; allowed: ${SETTINGS.JWT_SECRET.parser.allowed}`,
+    );
   }
 }
 
@@ -269,5 +285,3 @@ function deepFreeze<T>(value: T): T {
   }
   return value;
 }
-
-export { DEFAULT_CONNECTION_BUDGET };

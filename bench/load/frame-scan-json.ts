@@ -1,7 +1,7 @@
 import {
   beginScan,
-  DONE,
   type Depth,
+  DONE,
   FIELD,
   type Field,
   FRAME,

@@ -1,7 +1,7 @@
 import {
   beginScan,
-  DONE,
   type Depth,
+  DONE,
   FIELD,
   type Field,
   FRAME,
@@ -70,15 +70,23 @@ function stringHeader(bytes: Uint8Array, at: number): number {
 /** Reads a whole number of up to 32 bits (counters; wider ones are left to the full parse). */
 function readNumber(field: Field, bytes: Uint8Array, at: number): number {
   const head = bytes[at] as number;
-  let value: number;
-  let next: number;
-  if (head < 0x80) [value, next] = [head, at + 1];
-  else if (head === 0xcc) [value, next] = [bytes[at + 1] as number, at + 2];
-  else if (head === 0xcd) [value, next] = [uint16(bytes, at + 1), at + 3];
-  else if (head === 0xce) [value, next] = [uint32(bytes, at + 1), at + 5];
-  else return GIVE_UP;
-  foundNumber(field, value);
-  return next;
+  if (head < 0x80) {
+    foundNumber(field, head);
+    return at + 1;
+  }
+  if (head === 0xcc) {
+    foundNumber(field, bytes[at + 1] as number);
+    return at + 2;
+  }
+  if (head === 0xcd) {
+    foundNumber(field, uint16(bytes, at + 1));
+    return at + 3;
+  }
+  if (head === 0xce) {
+    foundNumber(field, uint32(bytes, at + 1));
+    return at + 5;
+  }
+  return GIVE_UP;
 }
 
 function readString(field: Field, bytes: Uint8Array, at: number, end: number): number {
@@ -90,7 +98,8 @@ function readString(field: Field, bytes: Uint8Array, at: number, end: number): n
 
 /** Bytes after the first of a value of fixed size, by its first byte from 0xc0; -1: not fixed, or an extension. */
 const FIXED: readonly number[] = [
-  0, -1, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+  0, -1, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+  -1, -1,
 ];
 
 /** Position after any value; gives up on extensions, which PROTOCOL.md §3 rules out. */

@@ -2,7 +2,8 @@
  * What the two scanners (frame-scan-json.ts, frame-scan-msgpack.ts) share. They find the few fields of a `new_message` or a
  * `message_ack` that the bench needs, without building the object.
  *
- * Why: at 100,000 deliveries a second one JSON.parse each (about 4 µs) is a third of a core, and the bench would measure itself.
+ * Why: the bench must not measure itself. Of a delivery of 730 bytes a scan takes 0.3–0.5 µs where the full parse takes 1.5 µs
+ * (JSON) or 2.4 µs (MessagePack), not counting the garbage that parsing leaves behind (measured, Node 20).
  * How: a walk over the bytes which knows at which depth it is, so neither the order of members nor text that looks like members
  * (in contents or metadata) can mislead it; it stops at the last field it needs. Whatever it doesn't recognise (white space,
  * escapes in a key, other types of frame) it gives up on, and the caller parses the frame in full.
@@ -29,7 +30,15 @@ export type FrameScan = (bytes: Uint8Array, start: number, end: number, out: Sca
 
 /** @returns an empty result for scans to fill. */
 export function emptyScan(): ScannedFrame {
-  return { kind: 'new_message', roomTail: -1, rev: -1, seqNo: -1, idWorker: -1, idTail: -1, sentAtMicros: -1 };
+  return {
+    kind: 'new_message',
+    roomTail: -1,
+    rev: -1,
+    seqNo: -1,
+    idWorker: -1,
+    idTail: -1,
+    sentAtMicros: -1,
+  };
 }
 
 /** What a walk returns instead of the next position. */
@@ -106,7 +115,12 @@ let kind: ScannedFrame['kind'] | undefined;
 
 const bit = (field: Field): number => 1 << field;
 const NEEDED_FOR_NEW =
-  bit(FIELD.type) | bit(FIELD.room) | bit(FIELD.frameRev) | bit(FIELD.messageId) | bit(FIELD.messageSeq) | bit(FIELD.messageContent);
+  bit(FIELD.type) |
+  bit(FIELD.room) |
+  bit(FIELD.frameRev) |
+  bit(FIELD.messageId) |
+  bit(FIELD.messageSeq) |
+  bit(FIELD.messageContent);
 const NEEDED_FOR_ACK =
   bit(FIELD.type) | bit(FIELD.room) | bit(FIELD.payloadId) | bit(FIELD.payloadSeq) | bit(FIELD.payloadRev);
 

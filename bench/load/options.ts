@@ -6,6 +6,7 @@ export type EncodingChoice = 'json' | 'msgpack' | 'mixed';
 /** Everything a run can be told. Units stand in the names. */
 export interface LoadOptions {
   readonly url: string | undefined;
+  readonly serverEntry: string | undefined;
   readonly databaseUrl: string | undefined;
   readonly connections: number;
   readonly rooms: number;
@@ -60,6 +61,7 @@ const USAGE = `npm run bench:load -- [options]
   --seed N              order of senders, filler (1)
   --allow-overload      refusals by overloaded/unavailable don't fail the run
   --url URL             a running server, e.g. http://127.0.0.1:8080 (default: start dist/src/main.js)
+  --server-entry FILE   start this instead, e.g. another build's dist/src/main.js
   --database-url URL    given to the server it starts as DATABASE_URL
   --server-pid N        with --url: the server process to watch in /proc
   --postgres-pid N      the postmaster to watch in /proc (default: found in the server's DATA_DIR)
@@ -119,6 +121,7 @@ function parseTokens(argv: readonly string[]) {
         seed: text('1'),
         'allow-overload': { type: 'boolean', default: false },
         url: optional,
+        'server-entry': optional,
         'database-url': optional,
         'server-pid': optional,
         'postgres-pid': optional,
@@ -151,6 +154,7 @@ export function parseOptions(argv: readonly string[]): LoadOptions | undefined {
   }
   return {
     url: given.url,
+    serverEntry: given['server-entry'],
     databaseUrl: given['database-url'],
     connections,
     rooms,
@@ -168,9 +172,12 @@ export function parseOptions(argv: readonly string[]): LoadOptions | undefined {
     connectRate: real('connect-rate', given['connect-rate'], 1, 1_000_000),
     seed: whole('seed', given.seed, 0, 0xffff_ffff),
     allowOverload: given['allow-overload'],
-    serverPid: given['server-pid'] === undefined ? undefined : whole('server-pid', given['server-pid'], 1, MAX_PID),
+    serverPid:
+      given['server-pid'] === undefined ? undefined : whole('server-pid', given['server-pid'], 1, MAX_PID),
     postgresPid:
-      given['postgres-pid'] === undefined ? undefined : whole('postgres-pid', given['postgres-pid'], 1, MAX_PID),
+      given['postgres-pid'] === undefined
+        ? undefined
+        : whole('postgres-pid', given['postgres-pid'], 1, MAX_PID),
     jsonFile: given.json,
     hdrPrefix: given.hdr,
   };

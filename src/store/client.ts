@@ -32,11 +32,15 @@ export class StoreUnavailable extends Error {
 /** SQLSTATE classes that say "not now" rather than "not ever". */
 const TRANSIENT_CLASSES = new Set(['08', '53', '57']); // connection, resources, operator intervention
 const RETRYABLE = new Set(['40001', '40P01']); // serialization failure, deadlock
-const DRIVER_FAILURES = /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOST)/;
+const DRIVER_FAILURES =
+  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOST)/;
 
 export function isUnavailable(error: unknown): boolean {
   const code = sqlState(error);
-  return code !== null && (DRIVER_FAILURES.test(code) || TRANSIENT_CLASSES.has(code.slice(0, 2)) || RETRYABLE.has(code));
+  return (
+    code !== null &&
+    (DRIVER_FAILURES.test(code) || TRANSIENT_CLASSES.has(code.slice(0, 2)) || RETRYABLE.has(code))
+  );
 }
 
 /** PostgreSQL's SQLSTATE, or the driver's code for a broken connection; null for any other error. */
@@ -48,7 +52,9 @@ export function sqlState(error: unknown): string | null {
 /** The constraint that a unique or foreign key violation names, else null. */
 export function violatedConstraint(error: unknown): string | null {
   const { code, constraint_name } = (error ?? {}) as { code?: unknown; constraint_name?: unknown };
-  return (code === '23505' || code === '23503') && typeof constraint_name === 'string' ? constraint_name : null;
+  return (code === '23505' || code === '23503') && typeof constraint_name === 'string'
+    ? constraint_name
+    : null;
 }
 
 /** Waits for a statement, turning connection trouble into {@link StoreUnavailable}. */

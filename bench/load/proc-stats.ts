@@ -1,0 +1,138 @@
+/** Watches what the server and PostgreSQL use while the bench measures. Linux only; elsewhere there are no figures. */
+import { execFileSync } from 'node:child_process';
+import { clockMicros } from './clock.js';
+import { readMachineTicks, readPss, readRss, readStat, readThreads, readTree } from './proc-files.js';
+
+/** CPU of one thread of the server in the window. */
+export interface ThreadUsage {
+  readonly tid: number;
+  /** `front` for the main thread, else the name that the kernel has. */
+  readonly name: string;
+  readonly cores: number;
+}
+
+/** Cores are CPU seconds a second; memory is in bytes. Undefined: not to be had. */
+export interface UsageReport {
+  readonly server:
+    | { readonly cores: number; readonly peakCores: number; readonly maxRss: number }
+    | undefined;
+  readonly threads: readonly ThreadUsage[];
+  readonly postgres:
+    | {
+        readonly cores: number;
+        readonly memory: number;
+        readonly memoryIs: 'PSS' | 'RSS';
+        readonly processes: number;
+      }
+    | undefined;
+  /** All processes of the machine, and what its host took from it. */
+  readonly machine: { readonly cores: number; readonly stolen: number } | undefined;
+}
+
+export interface UsageWatch {
+  /** Ends the watch. */
+  stop(): UsageReport;
+}
+
+const SAMPLE_MS = 1_000;
+
+/** Threads below this many cores aren't listed: V8's and libuv's helpers mostly sleep. */
+const MIN_THREAD_CORES = 0.005;
+
+/** Kernel clock ticks a second: 100 on every Linux that Node runs on, but ask. */
+function ticksPerSecond(): number {
+  try {
+    return Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' })) || 100;
+  } catch {
+    return 100;
+  }
+}
+
+function treeTicks(root: number): { ticks: number; processes: number[] } {
+  const processes = readTree(root);
+  let ticks = readStat(root)?.endedChildrenTicks ?? 0;
+  for (const pid of processes) ticks += readStat(pid)?.ticks ?? 0;
+  return { ticks, processes };
+}
+
+function treeMemory(processes: readonly number[]): { memory: number; memoryIs: 'PSS' | 'RSS' } {
+  const shares = processes.map(readPss);
+  if (shares.every((share) => share !== undefined)) {
+    return { memory: shares.reduce((sum, share) => sum + share, 0), memoryIs: 'PSS' };
+  }
+  return { memory: processes.reduce((sum, pid) => sum + (readRss(pid) ?? 0), 0), memoryIs: 'RSS' };
+}
+
+/** Starts watching. Either id may be undefined. */
+export function watchUsage(serverPid: number | undefined, postgresPid: number | undefined): UsageWatch {
+  const hertz = ticksPerSecond();
+  const started = clockMicros();
+  const serverStart = serverPid === undefined ? undefined : readStat(serverPid);
+  const threadsStart = new Map(
+    (serverPid === undefined ? [] : readThreads(serverPid)).map((thread) => [thread.id, thread.ticks]),
+  );
+  const postgresStart = postgresPid === undefined ? undefined : treeTicks(postgresPid);
+  const machineStart = readMachineTicks();
+  let peakCores = 0;
+  let maxRss = 0;
+  let sampledAt = started;
+  let sampledTicks = serverStart?.ticks ?? 0;
+
+  function sample(): void {
+    if (serverPid === undefined) return;
+    const now = clockMicros();
+    const ticks = readStat(serverPid)?.ticks ?? sampledTicks;
+    peakCores = Math.max(peakCores, (ticks - sampledTicks) / hertz / ((now - sampledAt) / 1e6));
+    maxRss = Math.max(maxRss, readRss(serverPid) ?? 0);
+    sampledAt = now;
+    sampledTicks = ticks;
+  }
+  const timer = setInterval(sample, SAMPLE_MS);
+
+  function threads(seconds: number): ThreadUsage[] {
+    if (serverPid === undefined) return [];
+    return readThreads(serverPid)
+      .map((thread) => ({
+        tid: thread.id,
+        name: thread.id === serverPid ? 'front' : thread.name,
+        cores: (thread.ticks - (threadsStart.get(thread.id) ?? 0)) / hertz / seconds,
+      }))
+      .filter((thread) => thread.cores >= MIN_THREAD_CORES)
+      .sort((one, other) => other.cores - one.cores);
+  }
+
+  return {
+    stop() {
+      clearInterval(timer);
+      const seconds = (clockMicros() - started) / 1e6;
+      const cores = (from: number, to: number) => (to - from) / hertz / seconds;
+      // A last sample right after one of the timer's would divide by next to nothing.
+      if (clockMicros() - sampledAt > (SAMPLE_MS * 1_000) / 2) sample();
+      const serverEnd = serverPid === undefined ? undefined : readStat(serverPid);
+      const postgresEnd = postgresPid === undefined ? undefined : treeTicks(postgresPid);
+      const machineEnd = readMachineTicks();
+      return {
+        server:
+          serverStart && serverEnd
+            ? { cores: cores(serverStart.ticks, serverEnd.ticks), peakCores, maxRss }
+            : undefined,
+        threads: threads(seconds),
+        postgres:
+          postgresStart && postgresEnd && postgresEnd.ticks > 0
+            ? {
+                cores: cores(postgresStart.ticks, postgresEnd.ticks),
+                ...treeMemory(postgresEnd.processes),
+                processes: postgresEnd.processes.length,
+              }
+            : undefined,
+        machine:
+          machineStart && machineEnd
+            ? {
+                cores: cores(machineStart.busy, machineEnd.busy),
+                stolen: cores(machineStart.stolen, machineEnd.stolen),
+              }
+            : undefined,
+      };
+    },
+  };
+}

@@ -1,0 +1,156 @@
+/** Prints a result for people. Every figure says its unit; what could not be had is n/a. */
+import type { LatencySummary } from './latency.js';
+import type { LoadResult } from './result.js';
+
+const NAME_WIDTH = 22;
+
+function line(name: string, text: string): string {
+  return `  ${name.padEnd(NAME_WIDTH)}${text}`;
+}
+
+function number(value: number, digits = 0): string {
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function megabytes(bytes: number): string {
+  return `${number(bytes / 1_048_576, 1)} MiB`;
+}
+
+function latencyLine(name: string, { count, p50, p90, p99, p999, max }: LatencySummary): string {
+  if (count === 0) return line(name, 'n/a');
+  return line(name, [p50, p90, p99, p999, max].map((value) => number(value, 2).padStart(10)).join(''));
+}
+
+function load(result: LoadResult): string[] {
+  const { options } = result;
+  const roomSize = (options.connections * options.roomsPerSocket) / options.rooms;
+  return [
+    line(
+      'machine',
+      `${result.machine.cpu}, ${result.machine.cores} cores, ${megabytes(result.machine.memoryBytes)}`,
+    ),
+    line(
+      '',
+      `${result.machine.system}, Node ${result.machine.node}, ${result.machine.postgres ?? 'PostgreSQL n/a'}`,
+    ),
+    line(
+      'load',
+      `${options.connections} sockets (${options.encoding}), ${options.rooms} rooms of ${number(roomSize, 1)}, ${options.senders} senders, ` +
+        `${options.payloadBytes} bytes, ${options.seconds} s after ${options.warmupSeconds} s, ${options.processes} loader(s), seed ${options.seed}`,
+    ),
+  ];
+}
+
+function traffic(result: LoadResult): string[] {
+  const { rates, totals } = result;
+  const headings = ['p50', 'p90', 'p99', 'p99.9', 'max'].map((heading) => heading.padStart(10)).join('');
+  return [
+    line('offered', `${number(rates.offered)} msg/s`),
+    line('sent', `${number(rates.sent, 1)} msg/s`),
+    line('acknowledged', `${number(rates.acked, 1)} msg/s`),
+    line('delivered', `${number(rates.delivered, 1)} /s`),
+    '',
+    line('milliseconds', headings),
+    latencyLine('acknowledgement', result.ack),
+    latencyLine('delivery', result.delivery),
+    latencyLine('(send lag of loader)', result.sendLag),
+    '',
+    line(
+      'whole run',
+      `${number(totals.sent)} sent, ${number(totals.acked)} acknowledged, ${number(totals.refused)} refused`,
+    ),
+    line(
+      '',
+      `${number(totals.deliveries)} deliveries checked, ${totals.resyncs} resyncs, ${totals.healed} healed`,
+    ),
+  ];
+}
+
+function usage(result: LoadResult): string[] {
+  const { server, threads, postgres, machine } = result.usage;
+  const rows = [
+    line(
+      'server',
+      server
+        ? `${number(server.cores, 2)} cores (peak ${number(server.peakCores, 2)}), RSS ${megabytes(server.maxRss)}`
+        : 'n/a',
+    ),
+    ...threads.map((thread) => line(`  ${thread.name} ${thread.tid}`, `${number(thread.cores, 3)} cores`)),
+    line(
+      'postgres',
+      postgres
+        ? `${number(postgres.cores, 2)} cores, ${postgres.memoryIs} ${megabytes(postgres.memory)} in ${postgres.processes} processes`
+        : 'n/a',
+    ),
+    line(
+      'whole machine',
+      machine
+        ? `${number(machine.cores, 2)} of ${result.machine.cores} cores busy, ${number(machine.stolen, 2)} stolen`
+        : 'n/a',
+    ),
+  ];
+  const memory = result.serverMemory;
+  if (memory !== undefined) {
+    const perSocket = (memory.joinedBytes - memory.beforeBytes) / result.options.connections;
+    rows.push(
+      line(
+        'server RSS',
+        `${megabytes(memory.beforeBytes)} before the sockets, ${megabytes(memory.joinedBytes)} joined: ${number(perSocket / 1_024, 1)} KiB a socket`,
+      ),
+    );
+  }
+  return rows;
+}
+
+function loaders(result: LoadResult): string[] {
+  const cpu = result.loaders.reduce((sum, loader) => sum + loader.cpuCores, 0);
+  const rows = result.loaders.map((loader) =>
+    line(
+      `loader ${loader.loader}`,
+      `${number(loader.cpuCores, 2)} cores, event loop held ${number(loader.maxLoopDelayMs, 1)} ms at most, RSS ${megabytes(loader.rssBytes)}`,
+    ),
+  );
+  if (result.rates.delivered > 0) {
+    rows.push(
+      line(
+        'loader cost',
+        `${number((cpu * 1e6) / result.rates.delivered, 2)} µs a delivery (sends included)`,
+      ),
+    );
+  }
+  return rows;
+}
+
+function codes(result: LoadResult): string[] {
+  const text = Object.entries(result.errorCodes).map(([code, count]) => `${code} ${number(count)}`);
+  return text.length === 0 ? [] : [line('error frames', text.join(', '))];
+}
+
+function verdict(result: LoadResult): string[] {
+  const rows = result.faults.flatMap((fault) => [
+    line(`FAULT ${fault.kind}`, number(fault.count)),
+    ...fault.examples.map((example) => `      ${example}`),
+  ]);
+  if (result.server !== undefined) {
+    rows.push(line('server exit', `${result.server.exit} (${result.server.warnings} warnings in its log)`));
+  }
+  const words = {
+    passed: 'every acknowledged message was delivered to every member, once and in order',
+    over_capacity: 'nothing was lost, but the server refused sends: over capacity',
+    failed: 'see the faults above',
+  };
+  rows.push(line(result.verdict.toUpperCase(), words[result.verdict]));
+  return rows;
+}
+
+/** The whole report, lines without a final newline. */
+export function formatReport(result: LoadResult): string {
+  const parts = [
+    load(result),
+    traffic(result),
+    usage(result),
+    loaders(result),
+    [...codes(result), ...verdict(result)],
+  ];
+  return parts.map((part) => part.join('\n')).join('\n\n');
+}

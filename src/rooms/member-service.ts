@@ -1,0 +1,240 @@
+import { Refusal } from '../protocol/errors.js';
+import type { RoomId, UserId } from '../protocol/ids.js';
+import type { Member, MyRoom, Role, RoomType } from '../protocol/model.js';
+import type { AddMemberBody, PatchMemberBody } from '../protocol/requests.js';
+import type { Announcer } from './ports.js';
+import type { Keyset, Placed, RoomChange, RoomStore } from './room-store-port.js';
+import {
+  type Actor,
+  canAddMember,
+  canChangeRole,
+  canJoin,
+  canLeave,
+  canListMembers,
+  canMute,
+  canRemoveMember,
+  enforce,
+} from './rules.js';
+
+/** What rooms are made of: the store, and whom to tell once something is committed. */
+export interface RoomPorts {
+  readonly store: RoomStore;
+  readonly announcer: Announcer;
+}
+
+/** One page of a list; `next` is the place to go on from, null at the end. */
+export interface ListPage<T> {
+  readonly items: readonly T[];
+  readonly next: Keyset | null;
+}
+
+/**
+ * Who belongs to a room, and as what. Every change reads what its rule needs under the room's lock, so that
+ * two at once can't both be the last but one. Every method throws a Refusal for what the rules deny, and
+ * StoreUnavailable; what it announces is committed.
+ */
+export interface MemberService {
+  /** Joining again changes nothing. Somebody who joins has read everything so far. */
+  joinRoom(caller: UserId, room_id: RoomId): Promise<MyRoom>;
+  leaveRoom(caller: UserId, room_id: RoomId): Promise<void>;
+  /** The earliest members first. */
+  listMembers(
+    caller: UserId,
+    room_id: RoomId,
+    after: Keyset | null,
+    limit: number,
+  ): Promise<ListPage<Member>>;
+  /** Somebody who is a member already stays what he is; `added` is false then. */
+  addMember(
+    caller: UserId,
+    room_id: RoomId,
+    body: AddMemberBody,
+  ): Promise<{ member: Member; added: boolean }>;
+  /** @param patch muted_until as toISOString writes it */
+  patchMember(caller: UserId, room_id: RoomId, user_id: UserId, patch: PatchMemberBody): Promise<Member>;
+  /** Removing oneself is leaving. */
+  removeMember(caller: UserId, room_id: RoomId, user_id: UserId): Promise<void>;
+}
+
+export function memberService(ports: RoomPorts): MemberService {
+  return {
+    joinRoom: (caller, room_id) => joinRoom(ports, caller, room_id),
+    leaveRoom: (caller, room_id) => leaveRoom(ports, caller, room_id),
+    listMembers: (caller, room_id, after, limit) => listMembers(ports.store, caller, room_id, after, limit),
+    addMember: (caller, room_id, body) => addMember(ports, caller, room_id, body),
+    patchMember: (caller, room_id, user_id, patch) => patchMember(ports, caller, room_id, user_id, patch),
+    removeMember: (caller, room_id, user_id) => removeMember(ports, caller, room_id, user_id),
+  };
+}
+
+async function joinRoom({ store, announcer }: RoomPorts, caller: UserId, room_id: RoomId): Promise<MyRoom> {
+  const joined = await store.changeRoom(room_id, async (change) => {
+    const { actor } = await readActor(change, caller);
+    enforce(canJoin(actor));
+    if (actor.role !== null) return null;
+    const member = await change.addMember({ user_id: caller, role: 'member' });
+    if (member === null) throw new Refusal('unauthenticated'); // the account was deleted a moment ago
+    return member;
+  });
+  if (joined !== null) announceJoined(announcer, room_id, joined);
+  const view = await store.roomView(room_id, caller);
+  if (view === null || view.mine === null) throw new Refusal('not_found'); // gone or removed since
+  return view.mine;
+}
+
+async function leaveRoom({ store, announcer }: RoomPorts, caller: UserId, room_id: RoomId): Promise<void> {
+  const left = await store.changeRoom(room_id, async (change) => {
+    const { actor, member } = await readActor(change, caller);
+    enforce(canLeave(actor, await change.countAdmins()), membershipConflict(change.room_type));
+    if (member === null) throw new Refusal('not_a_member');
+    await change.removeMember(caller);
+    return member;
+  });
+  announceLeft(announcer, room_id, left);
+}
+
+/** The room hears it first, so that the leaver's other devices do too. */
+function announceLeft(announcer: Announcer, room_id: RoomId, { user_id, username }: Member): void {
+  announcer.standingChanged(room_id, user_id as UserId);
+  announcer.toRoom(room_id, 'member_left', { user_id, username });
+  announcer.revoke(room_id, user_id as UserId);
+}
+
+async function listMembers(
+  store: RoomStore,
+  caller: UserId,
+  room_id: RoomId,
+  after: Keyset | null,
+  limit: number,
+): Promise<ListPage<Member>> {
+  const [standing] = await store.standings([{ room_id, user_id: caller }]);
+  if (!standing) throw new Refusal('not_found');
+  enforce(canListMembers(standing));
+  return toPage(await store.members(room_id, after, limit + 1), limit);
+}
+
+async function addMember(
+  { store, announcer }: RoomPorts,
+  caller: UserId,
+  room_id: RoomId,
+  body: AddMemberBody,
+): Promise<{ member: Member; added: boolean }> {
+  const user_id = body.user_id as UserId;
+  const role = body.role ?? 'member';
+  const { member, room } = await store.changeRoom(room_id, async (change) => {
+    const { actor, subject } = await readActor(change, caller, user_id);
+    enforce(canAddMember(actor, role), membershipConflict(change.room_type));
+    if (subject !== null) return { member: subject, room: null };
+    const added = await change.addMember({ user_id, role });
+    if (added === null) throw new Refusal('not_found', { field: 'user_id', sentence: 'No such user.' });
+    return { member: added, room: await change.room() };
+  });
+  if (room === null) return { member, added: false };
+  announceJoined(announcer, room_id, member);
+  announcer.toUser(user_id, room_id, 'room_added', { room });
+  return { member, added: true };
+}
+
+function announceJoined(announcer: Announcer, room_id: RoomId, member: Member): void {
+  const { user_id, username, role } = member;
+  announcer.standingChanged(room_id, user_id as UserId);
+  announcer.toRoom(room_id, 'member_joined', { user_id, username, role, member });
+}
+
+async function patchMember(
+  { store, announcer }: RoomPorts,
+  caller: UserId,
+  room_id: RoomId,
+  user_id: UserId,
+  patch: PatchMemberBody,
+): Promise<Member> {
+  const { member, changed } = await store.changeRoom(room_id, async (change) => {
+    const { actor, subject } = await readActor(change, caller, user_id);
+    await enforcePatch(change, actor, { user_id, role: subject?.role ?? null }, patch);
+    if (subject === null) throw new Refusal('not_found');
+    const next = { ...subject, ...nextState(subject, patch) };
+    const differs = next.role !== subject.role || next.muted_until !== subject.muted_until;
+    if (differs) await change.setMember(user_id, next);
+    return { member: next, changed: differs };
+  });
+  if (changed) {
+    const { username, role, muted_until } = member;
+    announcer.standingChanged(room_id, user_id);
+    announcer.toRoom(room_id, 'member_updated', { user_id, username, role, muted_until, member });
+  }
+  return member;
+}
+
+/** Every part of a patch must be allowed by itself. Nobody may mute whom the same patch makes his equal. */
+async function enforcePatch(
+  change: RoomChange,
+  actor: Actor,
+  subject: { readonly user_id: UserId; readonly role: Role | null },
+  patch: PatchMemberBody,
+): Promise<void> {
+  enforce(canListMembers(actor));
+  if (patch.role !== undefined) {
+    const admins = await change.countAdmins();
+    enforce(canChangeRole(actor, subject, patch.role, admins), membershipConflict(change.room_type));
+  }
+  if (patch.muted_until !== undefined) {
+    const promoted = patch.role === 'admin' && patch.muted_until !== null;
+    enforce(canMute(actor, promoted ? { ...subject, role: 'admin' } : subject));
+  }
+}
+
+/** Who becomes an admin is unmuted: nobody could do it later. */
+function nextState(subject: Member, patch: PatchMemberBody): Pick<Member, 'role' | 'muted_until'> {
+  const role = patch.role ?? subject.role;
+  if (role === 'admin') return { role, muted_until: null };
+  return { role, muted_until: patch.muted_until === undefined ? subject.muted_until : patch.muted_until };
+}
+
+async function removeMember(
+  { store, announcer }: RoomPorts,
+  caller: UserId,
+  room_id: RoomId,
+  user_id: UserId,
+): Promise<void> {
+  const removed = await store.changeRoom(room_id, async (change) => {
+    const { actor, subject } = await readActor(change, caller, user_id);
+    const target = { user_id, role: subject?.role ?? null };
+    enforce(canRemoveMember(actor, target, await change.countAdmins()), membershipConflict(change.room_type));
+    if (subject === null) throw new Refusal('not_found');
+    await change.removeMember(user_id);
+    return subject;
+  });
+  if (user_id === caller) return announceLeft(announcer, room_id, removed);
+  announcer.standingChanged(room_id, user_id);
+  announcer.toUser(user_id, room_id, 'removed_from_room', { room_id, reason: 'removed' });
+  announcer.revoke(room_id, user_id);
+  announcer.toRoom(room_id, 'member_left', { user_id, username: removed.username });
+}
+
+/** Reads, under the room's lock, what the rules need of who asks and of who is acted upon. */
+export async function readActor(
+  change: RoomChange,
+  caller: UserId,
+  subject_id: UserId = caller,
+): Promise<{ actor: Actor; member: Member | null; subject: Member | null }> {
+  const found = await change.membersOf([...new Set([caller, subject_id])]);
+  const member = found.find(({ user_id }) => user_id === caller) ?? null;
+  const subject = found.find(({ user_id }) => user_id === subject_id) ?? null;
+  const muted_until = member?.muted_until ? Date.parse(member.muted_until) : null;
+  const actor = { user_id: caller, role: member?.role ?? null, room_type: change.room_type, muted_until };
+  return { actor, member, subject };
+}
+
+function membershipConflict(room_type: RoomType): string {
+  if (room_type === 'direct') return 'A direct room keeps its two members as they are.';
+  return 'The last admin of a room can neither leave nor step down.';
+}
+
+/** A page out of `limit + 1` entries asked for: the one too many says that there is more. */
+export function toPage<T>(found: readonly Placed<T>[], limit: number): ListPage<T> {
+  const shown = found.slice(0, limit);
+  return {
+    items: shown.map(({ entry }) => entry),
+    next: found.length > limit ? (shown.at(-1)?.place ?? null) : null,
+  };
+}

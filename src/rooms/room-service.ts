@@ -1,0 +1,132 @@
+import { Refusal } from '../protocol/errors.js';
+import { newId, type RoomId, type UserId } from '../protocol/ids.js';
+import type { MyRoom, Room } from '../protocol/model.js';
+import type { CreateRoomBody, PatchRoomBody } from '../protocol/requests.js';
+import {
+  type ListPage,
+  type MemberService,
+  memberService,
+  type RoomPorts,
+  readActor,
+  toPage,
+} from './member-service.js';
+import type { Keyset, NewMember, NewRoom, RoomStore } from './room-store-port.js';
+import { canDeleteRoom, canPatchRoom, canSeeRoom, enforce } from './rules.js';
+
+/**
+ * Rooms and their details, and through MemberService their members. Every method throws a Refusal for what
+ * the rules deny, and StoreUnavailable; what it announces is committed.
+ */
+export interface RoomService extends MemberService {
+  /** `created` is false where the pair has a direct room already. */
+  createRoom(caller: UserId, body: CreateRoomBody): Promise<{ room: Room; created: boolean }>;
+  /** A member gets the room as it is to him, anybody else a public room's details. */
+  getRoom(caller: UserId, room_id: RoomId): Promise<Room | MyRoom>;
+  /** The most recently active first. */
+  listRooms(caller: UserId, after: Keyset | null, limit: number): Promise<ListPage<MyRoom>>;
+  /** Changes what the patch names; a patch that changes nothing is announced to nobody. */
+  patchRoom(caller: UserId, room_id: RoomId, patch: PatchRoomBody): Promise<Room>;
+  deleteRoom(caller: UserId, room_id: RoomId): Promise<void>;
+}
+
+export function roomService(ports: RoomPorts): RoomService {
+  const { store } = ports;
+  return {
+    ...memberService(ports),
+    createRoom: (caller, body) => createRoom(ports, caller, body),
+    getRoom: (caller, room_id) => getRoom(store, caller, room_id),
+    listRooms: async (caller, after, limit) => toPage(await store.myRooms(caller, after, limit + 1), limit),
+    patchRoom: (caller, room_id, patch) => patchRoom(ports, caller, room_id, patch),
+    deleteRoom: (caller, room_id) => deleteRoom(ports, caller, room_id),
+  };
+}
+
+async function createRoom(
+  { store, announcer }: RoomPorts,
+  caller: UserId,
+  body: CreateRoomBody,
+): Promise<{ room: Room; created: boolean }> {
+  const others = [...new Set(body.member_ids as UserId[] | undefined)].filter((id) => id !== caller);
+  const room = newRoom(caller, others, body);
+  if ((await store.unknownUsers(others)).length > 0) {
+    throw new Refusal('not_found', { field: 'member_ids', sentence: 'No such user in member_ids.' });
+  }
+  const outcome = await store.createRoom(room, firstMembers(room, others));
+  if (outcome.created) {
+    for (const user_id of others) {
+      announcer.standingChanged(room.id, user_id);
+      announcer.toUser(user_id, room.id, 'room_added', { room: outcome.room });
+    }
+  }
+  return outcome;
+}
+
+/**
+ * What is to be created.
+ * @param others the members beside the creator, each once
+ * @throws Refusal `bad_request`: a name or members that don't fit the type
+ */
+function newRoom(caller: UserId, others: readonly UserId[], body: CreateRoomBody): NewRoom {
+  const { type, name = null, description = null } = body;
+  const room = { id: newId<RoomId>(), type, description, created_by: caller };
+  if (type !== 'direct') {
+    if (name === null) throw new Refusal('bad_request', { field: 'name', sentence: 'Missing: name' });
+    return { ...room, name, direct_key: null };
+  }
+  if (name !== null) {
+    throw new Refusal('bad_request', { field: 'name', sentence: 'A direct room has no name.' });
+  }
+  if (others.length !== 1) {
+    throw new Refusal('bad_request', {
+      field: 'member_ids',
+      sentence: 'A direct room needs exactly one other member.',
+    });
+  }
+  return { ...room, name, direct_key: [caller, ...others].sort().join(':') };
+}
+
+/** The creator is admin; so are both in a direct room. */
+function firstMembers(room: NewRoom, others: readonly UserId[]): NewMember[] {
+  const role = room.type === 'direct' ? 'admin' : 'member';
+  return [
+    { user_id: room.created_by, role: 'admin' },
+    ...others.map((user_id) => ({ user_id, role }) as const),
+  ];
+}
+
+async function getRoom(store: RoomStore, caller: UserId, room_id: RoomId): Promise<Room | MyRoom> {
+  const view = await store.roomView(room_id, caller);
+  if (view === null) throw new Refusal('not_found');
+  const { room, mine } = view;
+  enforce(canSeeRoom({ role: mine?.role ?? null, room_type: room.type, muted_until: null }));
+  return mine ?? room;
+}
+
+async function patchRoom(
+  { store, announcer }: RoomPorts,
+  caller: UserId,
+  room_id: RoomId,
+  patch: PatchRoomBody,
+): Promise<Room> {
+  const { room, changed } = await store.changeRoom(room_id, async (change) => {
+    const { actor } = await readActor(change, caller);
+    enforce(canPatchRoom(actor, patch), 'A direct room has no name.');
+    const before = await change.room();
+    const { name = before.name, description = before.description } = patch;
+    if (name === before.name && description === before.description) return { room: before, changed: false };
+    await change.setDetails({ name, description });
+    return { room: await change.room(), changed: true };
+  });
+  if (changed) announcer.toRoom(room_id, 'room_updated', { room });
+  return room;
+}
+
+async function deleteRoom({ store, announcer }: RoomPorts, caller: UserId, room_id: RoomId): Promise<void> {
+  await store.changeRoom(room_id, async (change) => {
+    const { actor } = await readActor(change, caller);
+    enforce(canDeleteRoom(actor));
+    await change.deleteRoom();
+  });
+  announcer.toRoom(room_id, 'room_deleted', { room_id });
+  announcer.revoke(room_id, null);
+}

@@ -1,0 +1,60 @@
+import type { Message } from '../protocol/model.js';
+import type { Db, Tx } from './client.js';
+
+/** A message as {@link messageColumns} reads it. */
+export interface MessageRow {
+  readonly id: string;
+  readonly room_id: string;
+  readonly user_id: string;
+  readonly username: string;
+  readonly seq_no: number;
+  readonly rev: number;
+  readonly type: Message['type'];
+  readonly content: string;
+  readonly metadata: Record<string, unknown> | null;
+  readonly mentions: string[] | null;
+  readonly reply_to: string | null;
+  readonly thread_root: string | null;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+  readonly edited_at: Date | null;
+  readonly deleted_at: Date | null;
+}
+
+/** The select list of a {@link MessageRow}, for `from messages m join users u on u.id = m.user_id`. */
+export function messageColumns(db: Db | Tx) {
+  return db`
+    m.id, m.room_id, m.user_id, u.username, m.seq_no, m.rev, m.type, m.content, m.metadata, m.mentions,
+    m.reply_to, m.thread_root, m.created_at, m.updated_at, m.edited_at, m.deleted_at`;
+}
+
+/**
+ * A row as PROTOCOL §1 shows it: the only place that knows what a tombstone keeps (its place, its author and
+ * its times) and what it doesn't, whatever the row still holds.
+ */
+export function toMessage(row: MessageRow): Message {
+  const deleted = row.deleted_at !== null;
+  return {
+    id: row.id,
+    room_id: row.room_id,
+    user_id: row.user_id,
+    username: row.username,
+    seq_no: row.seq_no,
+    rev: row.rev,
+    type: row.type,
+    content: deleted ? '' : row.content,
+    metadata: deleted ? {} : (row.metadata ?? {}),
+    mentions: deleted ? [] : (row.mentions ?? []),
+    reply_to: row.reply_to,
+    thread_root: row.thread_root,
+    thread_count: 0,
+    edited: row.edited_at !== null,
+    edited_at: row.edited_at?.toISOString() ?? null,
+    pinned: false,
+    reactions: [],
+    attachments: [],
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+    deleted_at: row.deleted_at?.toISOString() ?? null,
+  };
+}
