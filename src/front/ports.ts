@@ -1,6 +1,6 @@
+import type { RouteName } from '../http/routes.js';
 import type { Caller, OverLimit } from '../ipc/messages.js';
 import type { ErrorCode } from '../protocol/errors.js';
-import type { RouteName } from '../http/routes.js';
 
 /** What the parts of the front ask of each other. */
 

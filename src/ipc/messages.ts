@@ -1,8 +1,8 @@
 import type { Config } from '../config.js';
+import type { RouteName } from '../http/routes.js';
 import type { CloseReason } from '../protocol/errors.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
 import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
-import type { RouteName } from '../http/routes.js';
 
 /**
  * Every message between the front (main thread) and a shard (worker thread). Each direction is ordered.
@@ -64,6 +64,8 @@ export type ToShard =
   | { readonly t: 'cpu_done'; readonly id: number; readonly ok: false; readonly overloaded: boolean }
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
   | { readonly t: 'notice'; readonly notice: Notice }
+  /** Throws in the thread: only sent when PARLEY_TEST_FAULTS allows faults to be caused. */
+  | { readonly t: 'crash' }
   /** Finish what is under way, then answer `drained`. */
   | { readonly t: 'drain' };
 
@@ -99,7 +101,13 @@ export type ToFront =
       /** The answer is `rate_limited`: counts towards flooding (close 4008). */
       readonly refused?: true;
     }
-  | { readonly t: 'http'; readonly id: number; readonly status: number; readonly at: Slice; readonly retryAfterMs?: number }
+  | {
+      readonly t: 'http';
+      readonly id: number;
+      readonly status: number;
+      readonly at: Slice;
+      readonly retryAfterMs?: number;
+    }
   /** The request is for another shard: the one that owns this room. */
   | { readonly t: 'reroute'; readonly id: number; readonly room_id: RoomId }
   | { readonly t: 'session'; readonly id: number; readonly alive: boolean | 'unavailable' }

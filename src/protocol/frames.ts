@@ -98,7 +98,10 @@ function checkFrame(frame: unknown): ClientFrame {
   }
   const { type, room_id = null, ref = null, payload = {} } = frame as Record<string, unknown>;
   if (!isRef(ref)) {
-    throw new BadFrame(null, { field: 'ref', sentence: 'ref is a string of at most 64 characters or an integer.' });
+    throw new BadFrame(null, {
+      field: 'ref',
+      sentence: 'ref is a string of at most 64 characters or an integer.',
+    });
   }
   if (typeof type !== 'string' || !Object.hasOwn(CLIENT_FRAMES, type)) {
     throw new BadFrame(ref, { field: 'type', sentence: 'Unknown type of frame.' });

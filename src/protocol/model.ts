@@ -55,11 +55,7 @@ export const Message = Type.Object({
 });
 export type Message = Static<typeof Message>;
 
-export const UserStatus = Type.Union([
-  Type.Literal('online'),
-  Type.Literal('away'),
-  Type.Literal('offline'),
-]);
+export const UserStatus = Type.Union([Type.Literal('online'), Type.Literal('away'), Type.Literal('offline')]);
 
 export const User = Type.Object({
   id: Uuid,

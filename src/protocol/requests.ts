@@ -14,7 +14,8 @@ export const RESUME_ROOMS_MAX = 500; // PROTOCOL §3
 const Username = Type.String({ pattern: '^[A-Za-z0-9_-]{3,50}$' });
 const Email = Type.String({
   maxLength: 255,
-  pattern: '^[^\\s@\\u0000-\\u001f\\u007f]+@[^\\s@.\\u0000-\\u001f\\u007f]+(\\.[^\\s@.\\u0000-\\u001f\\u007f]+)*$',
+  pattern:
+    '^[^\\s@\\u0000-\\u001f\\u007f]+@[^\\s@.\\u0000-\\u001f\\u007f]+(\\.[^\\s@.\\u0000-\\u001f\\u007f]+)*$',
 });
 const Password = Type.String({ minLength: 8, maxLength: 1_024 });
 /** A password offered for checking: any length up to the cap, so that a wrong one is only ever "wrong". */
@@ -66,7 +67,9 @@ export const SendBody = object({
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 export type SendBody = Static<typeof SendBody>;
-export const EditBody = object({ content: Type.String({ minLength: 1, maxLength: CONTENT_MAX_CODE_POINTS }) });
+export const EditBody = object({
+  content: Type.String({ minLength: 1, maxLength: CONTENT_MAX_CODE_POINTS }),
+});
 export type EditBody = Static<typeof EditBody>;
 export const ReadBody = object({ seq_no: Type.Integer({ minimum: 0 }) });
 export type ReadBody = Static<typeof ReadBody>;

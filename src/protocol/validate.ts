@@ -32,7 +32,8 @@ function refusalFor(errors: readonly SchemaError[]): Refusal {
   else if (unknown) path.push(unknown);
   const field = path.join('.');
   if (missing !== undefined) return new Refusal('bad_request', { field, sentence: `Missing: ${field}` });
-  if (unknown !== undefined) return new Refusal('bad_request', { field, sentence: `Unknown member: ${field}` });
+  if (unknown !== undefined)
+    return new Refusal('bad_request', { field, sentence: `Unknown member: ${field}` });
   const subject = field === '' ? 'The body' : field;
   return new Refusal('bad_request', {
     field: field === '' ? undefined : field,

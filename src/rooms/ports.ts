@@ -1,5 +1,5 @@
-import type { Message, Role, RoomType } from '../protocol/model.js';
 import type { MessageId, RoomId, UserId } from '../protocol/ids.js';
+import type { Message, Role, RoomType } from '../protocol/model.js';
 
 /** What the domain asks of the world. src/store implements these on PostgreSQL. */
 
@@ -135,7 +135,11 @@ export interface MessageLog {
   /** Heads of those rooms that exist. */
   heads(room_ids: readonly RoomId[]): Promise<RoomHead[]>;
   /** All messages whose latest rev is above `rev`, by rev, at most `limit`; with the head of the same snapshot. */
-  changesAfter(room_id: RoomId, rev: number, limit: number): Promise<{ head: RoomHead | null; changes: LoggedMessage[] }>;
+  changesAfter(
+    room_id: RoomId,
+    rev: number,
+    limit: number,
+  ): Promise<{ head: RoomHead | null; changes: LoggedMessage[] }>;
 }
 
 export type { Message };

@@ -1,0 +1,86 @@
+import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import type { Config } from '../config.js';
+import type { Logger } from '../observability/logger.js';
+import { createCpuPool } from './cpu-pool.js';
+import { registerHttp } from './http-server.js';
+import { registerMetrics } from './metrics.js';
+import { createSessions, type Sessions } from './sessions.js';
+import { type ShardLinks, startShards } from './shard-links.js';
+import { registerSockets } from './sockets.js';
+import { uWS } from './uws.js';
+
+const DRAIN_MS = 3_000; // of the five seconds in which a drained server is gone (seed §13.2)
+const LINGER_MS = 200; // for close frames to leave
+
+export interface Front {
+  readonly port: number;
+  readonly metricsPort: number;
+  /** Not ready → no new sockets → `bye` → what is under way ends → 1012. Within four seconds. */
+  drain(): Promise<void>;
+  /** Crashes a shard's thread, for tests of what then happens. */
+  crashShard(shard: number): void;
+}
+
+/** Starts the shards and listens. @throws when a port can't be had */
+export async function startFront(options: {
+  readonly config: Config;
+  readonly databaseUrl: string;
+  readonly jwtSecret: string;
+  readonly log: Logger;
+}): Promise<Front> {
+  const { config, log, jwtSecret } = options;
+  const app = uWS.App();
+  const metricsApp = uWS.App();
+  const cpu = createCpuPool(config.passwordHash, (error) =>
+    log.error({ event: 'cpu_pool_error', err: error }),
+  );
+  let ready = false;
+  const parts: { links?: ShardLinks; sessions?: Sessions } = {};
+  const links = () => present(parts.links);
+  const sockets = registerSockets(app, { config, links, sessions: () => present(parts.sessions), log });
+  parts.links = startShards({ ...options, cpu, events: sockets.events });
+  parts.sessions = createSessions(jwtSecret, links());
+  const database = () =>
+    links()
+      .stats()
+      .every((stats) => stats?.database_up !== false);
+  const health = { database, ready: () => ready };
+  registerHttp(app, { config, gateway: links(), sessions: parts.sessions, health, log });
+  registerMetrics(metricsApp, sockets, links());
+  const main = await listen(app, config.server);
+  const metrics = await listen(metricsApp, config.metrics);
+  ready = true;
+
+  return {
+    port: uWS.us_socket_local_port(main),
+    metricsPort: uWS.us_socket_local_port(metrics),
+    async drain() {
+      ready = false;
+      uWS.us_listen_socket_close(main);
+      sockets.bye();
+      const late = new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref());
+      await Promise.race([links().drain(), late]);
+      sockets.closeAll();
+      await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
+      uWS.us_listen_socket_close(metrics);
+      await Promise.all([links().close(), cpu.close()]);
+      app.close();
+      metricsApp.close();
+    },
+    crashShard: (shard) => links().tell(shard, { t: 'crash' }),
+  };
+}
+
+function present<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('used before the start');
+  return part;
+}
+
+function listen(app: TemplatedApp, at: { host: string; port: number }): Promise<us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    app.listen(at.host, at.port, (socket) => {
+      if (socket) resolve(socket);
+      else reject(new Error(`cannot listen on ${at.host}:${at.port}; is it in use?`));
+    });
+  });
+}

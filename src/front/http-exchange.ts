@@ -1,0 +1,110 @@
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { STATUS_CODES } from 'node:http';
+import { v4 } from 'uuid';
+import { ERRORS, type Problem } from '../protocol/errors.js';
+import type { Cors, Header } from './cors.js';
+
+/**
+ * One request and its one answer:
+ *
+ *   open ──answer──▶ closed      further answers are dropped
+ *     └───abort────▶ closed      the client is gone; uWebSockets forbids touching the response from here on
+ */
+export interface Exchange {
+  readonly requestId: string;
+  /** False once answered or aborted. */
+  isOpen(): boolean;
+  /** Calls back once if the client goes away before the answer. */
+  whenAborted(then: () => void): void;
+  /** Sends the answer, unless the exchange is closed. */
+  answer(answer: Answer): void;
+  /** Answers with an error of the catalogue (PROTOCOL §2). */
+  refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body'>): void;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** JSON; null is no body at all (204). */
+  readonly body: string | Uint8Array | null;
+  readonly headers?: readonly Header[];
+  readonly retryAfterMs?: number | null;
+  /** Closes the connection after the answer: for requests whose rest isn't read. */
+  readonly close?: boolean;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const RETRY_AFTER_DEFAULT_MS = 1_000;
+
+/** Opens an exchange. Call it first and synchronously in the handler: it registers for the client's going away. */
+export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): Exchange {
+  let open = true;
+  let onAbort: (() => void) | null = null;
+  res.onAborted(() => {
+    open = false;
+    onAbort?.();
+  });
+  const givenId = req.getHeader('x-request-id');
+  const requestId = REQUEST_ID.test(givenId) ? givenId : v4();
+  const isHead = req.getMethod() === 'head';
+  const corsHeaders = cors.headers(req.getHeader('origin'), req.getHeader('host'));
+
+  const answer = ({ status, body, headers = [], retryAfterMs, close = false }: Answer): void => {
+    if (!open) return;
+    open = false;
+    res.cork(() => {
+      res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+      res.writeHeader('x-request-id', requestId);
+      res.writeHeader('x-content-type-options', 'nosniff');
+      res.writeHeader('cache-control', 'no-store');
+      for (const [name, value] of corsHeaders) res.writeHeader(name, value);
+      for (const [name, value] of headers) res.writeHeader(name, value);
+      if (status === 429 || status === 503) {
+        const seconds = Math.ceil((retryAfterMs ?? RETRY_AFTER_DEFAULT_MS) / 1_000);
+        res.writeHeader('retry-after', String(Math.max(1, seconds)));
+      }
+      if (status === 401) res.writeHeader('www-authenticate', 'Bearer');
+      if (body === null) {
+        // Without arguments: an undefined length would be sent as 2^63.
+        res.endWithoutBody();
+        return;
+      }
+      res.writeHeader('content-type', 'application/json; charset=utf-8');
+      if (isHead) {
+        // Given the length as an argument, uWebSockets takes the answer for unfinished and drops the next request.
+        res.writeHeader('content-length', String(Buffer.byteLength(body)));
+        res.endWithoutBody();
+      } else res.end(body, close);
+    });
+  };
+
+  return {
+    requestId,
+    isOpen: () => open,
+    whenAborted: (then) => {
+      onAbort = then;
+    },
+    answer,
+    refuse: (problem, extra = {}) =>
+      answer({
+        retryAfterMs: problem.retry_after_ms ?? null,
+        ...extra,
+        status: ERRORS[problem.code].status,
+        body: failureBody(problem, requestId),
+      }),
+  };
+}
+
+/** The body of a failed answer; `data` only for health answers. */
+export function failureBody(problem: Problem, requestId: string, data?: unknown): string {
+  const { error, code, field, retry, retry_after_ms } = problem;
+  return JSON.stringify({
+    success: false,
+    error,
+    code,
+    field,
+    retry,
+    request_id: requestId,
+    retry_after_ms,
+    data,
+  });
+}

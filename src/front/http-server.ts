@@ -1,0 +1,212 @@
+import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import type { Logger } from 'pino';
+import type { Config } from '../config.js';
+import { ROUTES, type Route, type RouteName } from '../http/routes.js';
+import type { Caller, OverLimit } from '../ipc/messages.js';
+import { type Problem, problem, Refusal } from '../protocol/errors.js';
+import { shardOf } from '../protocol/ids.js';
+import { validator } from '../protocol/validate.js';
+import { type AddressReader, addressReader } from './client-address.js';
+import { type Cors, createCors } from './cors.js';
+import { collectBody, decodeBody } from './http-body.js';
+import { type Exchange, failureBody, openExchange } from './http-exchange.js';
+import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
+import type { HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
+import { createLimiter, type Limiter } from './rate-limits.js';
+
+export interface HttpDeps {
+  readonly config: Config;
+  readonly gateway: ShardGateway;
+  readonly sessions: SessionRegistry;
+  readonly health: HealthView;
+  readonly log: Logger;
+}
+
+interface Context extends HttpDeps {
+  readonly cors: Cors;
+  readonly addressOf: AddressReader;
+  readonly limiters: Readonly<Record<Route['limit'], Limiter>>;
+}
+
+/** What is read of a request while uWebSockets still lets us: its `req` is gone after the handler's first await. */
+interface Head {
+  readonly params: Readonly<Record<string, string>>;
+  readonly rawQuery: string;
+  readonly contentType: string;
+  readonly authorization: string;
+  readonly address: string;
+  readonly userAgent: string;
+}
+
+const PREFIX = '/api/v1';
+type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
+
+/**
+ * Registers REST (PROTOCOL §2) on the server: every route, health, CORS preflights, 405 for other methods of
+ * known paths and 404 for the rest.
+ */
+export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
+  const { config } = deps;
+  const context: Context = {
+    ...deps,
+    cors: createCors(config.allowedOrigins),
+    addressOf: addressReader(config.trustProxy),
+    limiters: {
+      rest: createLimiter({ perMinute: config.limits.restPerMinute }),
+      auth: createLimiter({ perMinute: config.limits.authPerMinute }),
+    },
+  };
+  const methods = new Map<string, string[]>();
+  const on = (method: Route['method'], path: string, handle: Handler): void => {
+    methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
+    const register = method === 'delete' ? app.del : app[method];
+    register.call(app, path, (res, req) => handle(openExchange(res, req, context.cors), res, req));
+  };
+
+  for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
+    on(route.method, PREFIX + route.path, routeHandler(name, route, context));
+  }
+  registerHealth(on, deps);
+  for (const [path, allowed] of methods) {
+    const allow = [...allowed, 'OPTIONS'].join(', ');
+    app.any(path, (res, req) =>
+      openExchange(res, req, context.cors).refuse(problem('method_not_allowed'), {
+        headers: [['allow', allow]],
+      }),
+    );
+  }
+  app.any('/*', (res, req) => openExchange(res, req, context.cors).refuse(problem('not_found')));
+  app.options('/*', (res, req) => preflight(openExchange(res, req, context.cors), req, context.cors));
+}
+
+function preflight(exchange: Exchange, req: HttpRequest, cors: Cors): void {
+  const origin = req.getHeader('origin');
+  const host = req.getHeader('host');
+  if (!cors.originAllowed(origin, host)) {
+    exchange.refuse(problem('forbidden', { sentence: 'This origin is not allowed.' }));
+    return;
+  }
+  exchange.answer({ status: 204, body: null, headers: cors.preflightHeaders(origin, host) });
+}
+
+function routeHandler(name: RouteName, route: Route, context: Context): Handler {
+  const names = parameterNames(route.path);
+  const readQuery = queryReader(route.query);
+  const validate = route.body === null ? null : validator(route.body);
+  let turn = 0;
+
+  const shardFor = (params: Head['params'], caller: Caller | null): number => {
+    const { shards } = context.gateway;
+    const owner = route.shard === 'caller' ? caller?.user_id : params[names[0] ?? ''];
+    if (owner !== undefined) return shardOf(owner, shards);
+    turn = (turn + 1) % shards;
+    return turn;
+  };
+
+  const run = async (exchange: Exchange, head: Head, whenBody: Promise<Buffer | null>): Promise<void> => {
+    const caller = route.auth ? await authenticate(head.authorization, context) : null;
+    const over = overLimit(route, caller, head.address, context);
+    if (over !== null && name !== 'send_message') {
+      throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
+    }
+    const { params, address, userAgent } = head;
+    checkParams(params);
+    const query = readQuery(head.rawQuery);
+    const bytes = await whenBody;
+    if (bytes === null || !exchange.isOpen()) return;
+    const body = validate === null ? null : decodeBody(bytes, head.contentType, validate);
+    const call = { route: name, params, query, body, caller, address, userAgent, over };
+    const answer = await context.gateway.http(shardFor(params, caller), call);
+    if (typeof answer === 'string') exchange.refuse(problem(answer));
+    else relay(exchange, answer);
+  };
+
+  return (exchange, res, req) => {
+    const head: Head = {
+      params: Object.fromEntries(names.map((parameter, i) => [parameter, req.getParameter(i)])),
+      // Typed as a string, yet undefined where the URL has no `?`.
+      rawQuery: (req.getQuery() as string | undefined) ?? '',
+      contentType: req.getHeader('content-type'),
+      authorization: req.getHeader('authorization'),
+      address: context.addressOf(res, req.getHeader('x-forwarded-for')),
+      userAgent: req.getHeader('user-agent'),
+    };
+    const contentLength = req.getHeader('content-length');
+    const body = collectBody(
+      res,
+      exchange,
+      contentLength,
+      context.config.limits.maxBodyBytes,
+      validate !== null,
+    );
+    if (!exchange.isOpen()) return;
+    run(exchange, head, body).catch((error: unknown) => {
+      if (error instanceof Refusal) {
+        exchange.refuse(error.problem);
+        return;
+      }
+      context.log.error({ event: 'http_failed', route: name, request_id: exchange.requestId, err: error });
+      exchange.refuse(problem('internal'));
+    });
+  };
+}
+
+/** @throws Refusal with the code for which the token doesn't count */
+async function authenticate(authorization: string, { sessions }: Context): Promise<Caller> {
+  const token = bearerToken(authorization);
+  if (token === null) throw new Refusal('unauthenticated');
+  const check = await sessions.check(token);
+  if (!check.ok) throw new Refusal(check.code);
+  return check.caller;
+}
+
+/** Counts the request: a caller's by user, and those that try credentials by address, with or without a caller. */
+function overLimit(
+  route: Route,
+  caller: Caller | null,
+  address: string,
+  { limiters }: Context,
+): OverLimit | null {
+  const byUser = caller === null ? 0 : limiters.rest.take(caller.user_id);
+  const byAddress = route.limit === 'auth' ? limiters.auth.take(address) : 0;
+  const wait = Math.max(byUser, byAddress);
+  return wait === 0 ? null : { retry_after_ms: wait };
+}
+
+/** A shard's success is a finished body; its failure is a Problem, which lacks the request's id. */
+function relay(exchange: Exchange, { status, body, retryAfterMs }: ShardAnswer): void {
+  if (status < 400) {
+    exchange.answer({ status, body });
+    return;
+  }
+  const failure = JSON.parse(Buffer.from(body).toString('utf8')) as Problem;
+  exchange.answer({
+    status,
+    body: failureBody(failure, exchange.requestId),
+    retryAfterMs: retryAfterMs ?? failure.retry_after_ms ?? null,
+  });
+}
+
+/** Flags are booleans; `redis` is null while this server is one node without it. */
+function registerHealth(
+  on: (method: 'get', path: string, handle: Handler) => void,
+  { health }: HttpDeps,
+): void {
+  on('get', `${PREFIX}/health/live`, (exchange) => {
+    const data = { status: 'ok', timestamp: new Date().toISOString() };
+    exchange.answer({ status: 200, body: JSON.stringify({ success: true, data }) });
+  });
+  const report: Handler = (exchange) => {
+    const database = health.database();
+    const isWell = database && health.ready();
+    const status = isWell ? 'ok' : 'degraded';
+    const data = { status, timestamp: new Date().toISOString(), database, redis: null, storage: true };
+    exchange.answer(
+      isWell
+        ? { status: 200, body: JSON.stringify({ success: true, data }) }
+        : { status: 503, body: failureBody(problem('unavailable'), exchange.requestId, data) },
+    );
+  };
+  on('get', `${PREFIX}/health`, report);
+  on('get', `${PREFIX}/health/ready`, report);
+}

@@ -1,0 +1,299 @@
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { Config } from '../config.js';
+import type {
+  ShardBatch,
+  ShardStart,
+  ShardStats,
+  Slice,
+  StandingSubscription,
+  ToFront,
+  ToShard,
+} from '../ipc/messages.js';
+import type { Logger } from '../observability/logger.js';
+import type { ErrorCode } from '../protocol/errors.js';
+import { shardOf } from '../protocol/ids.js';
+import type { CpuPool } from './cpu-pool.js';
+import type { ShardAnswer, ShardCall, ShardGateway } from './ports.js';
+
+/**
+ * The front's ends of the shards: credit, batching, and the supervision of the threads that Piscina holds.
+ *
+ *   starting ──run──► up ──task rejects──► down (requests in flight: `unavailable`) ──RESTART_PAUSE_MS──► up
+ *                      └──drain──► drained
+ */
+const CREDIT_WINDOW = 8_192; // requests under way to one shard: most of a second at full rate (I11)
+const RESTART_PAUSE_MS = 100; // so that a shard that can't start doesn't spin
+
+export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
+export type FrameReply = Extract<ToFront, { t: 'reply' }>;
+
+/** What the sockets hear from shards. Bytes are views into a batch's slab: good until the call returns. */
+export interface ShardEvents {
+  reply(reply: FrameReply, bytes: Uint8Array, request: FrameRequest | null): void;
+  /** A frame that got no answer: `overloaded` or `unavailable`. */
+  lost(request: FrameRequest, code: ErrorCode): void;
+  publish(
+    event: Extract<ToFront, { t: 'publish' }>,
+    json: Uint8Array | null,
+    msgpack: Uint8Array | null,
+  ): void;
+  resync(event: Extract<ToFront, { t: 'resync' }>): void;
+  toUser(event: Extract<ToFront, { t: 'to_user' }>, json: Uint8Array, msgpack: Uint8Array): void;
+  revoke(event: Extract<ToFront, { t: 'revoke' }>): void;
+  endSession(event: Extract<ToFront, { t: 'end_session' }>): void;
+  /** The subscriptions to rooms of this shard that stand. */
+  standing(shard: number): readonly StandingSubscription[];
+}
+
+type Pending =
+  | { readonly kind: 'frame'; readonly request: FrameRequest }
+  | {
+      readonly kind: 'http';
+      readonly call: ShardCall;
+      readonly rerouted: boolean;
+      readonly resolve: (answer: ShardAnswer | ErrorCode) => void;
+    }
+  | { readonly kind: 'session'; readonly resolve: (alive: boolean | 'unavailable') => void };
+
+interface Link {
+  readonly shard: number;
+  port: MessagePort | null;
+  readonly pending: Map<number, Pending>;
+  outgoing: ToShard[];
+  stats: ShardStats | null;
+  drained: (() => void) | null;
+}
+
+export interface ShardLinks extends ShardGateway {
+  /** Sends a socket's frame; its outcome comes as `reply` or `lost`. */
+  frame(shard: number, request: Omit<FrameRequest, 'id' | 't'>): void;
+  sessionAlive(
+    shard: number,
+    ids: Pick<Extract<ToShard, { t: 'session_check' }>, 'sid' | 'user_id'>,
+  ): Promise<boolean | 'unavailable'>;
+  /** A message that needs no answer. */
+  tell(shard: number, message: Extract<ToShard, { t: 'release' | 'crash' }>): void;
+  stats(): readonly (ShardStats | null)[];
+  /** Lets every shard finish what is under way. Nothing may be sent any more. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function startShards(options: {
+  readonly config: Config;
+  readonly databaseUrl: string;
+  readonly jwtSecret: string;
+  readonly cpu: CpuPool;
+  readonly log: Logger;
+  readonly events: ShardEvents;
+}): ShardLinks {
+  const { config, cpu, log, events } = options;
+  const pool = new Piscina<ShardStart, void>({
+    // dist/src/front/shard-links.js → dist/workers/shard.js
+    filename: fileURLToPath(new URL('../../workers/shard.js', import.meta.url)),
+    name: 'serve',
+    minThreads: config.shards,
+    maxThreads: config.shards,
+    concurrentTasksPerWorker: 1,
+    atomics: 'disabled', // a thread that waits in Atomics would never serve its port
+  });
+  pool.on('error', (error) => log.error({ event: 'shard_pool_error', err: error }));
+  let lastId = 0;
+  let closing = false;
+  const links = Array.from({ length: config.shards }, (_, shard): Link => {
+    const link = { shard, port: null, pending: new Map(), outgoing: [], stats: null, drained: null };
+    return link;
+  });
+  for (const link of links) open(link);
+
+  function open(link: Link): void {
+    const { port1, port2 } = new MessageChannel();
+    link.port = port1;
+    port1.on('message', (batch: ShardBatch) => receive(link, batch));
+    const { databaseUrl, jwtSecret } = options;
+    const start: ShardStart = { shard: link.shard, config, databaseUrl, jwtSecret, port: port2 };
+    pool.run(start, { transferList: [port2] }).then(
+      () => closed(link),
+      (error: unknown) => {
+        if (!closing) log.error({ event: 'shard_crashed', shard: link.shard, err: error });
+        closed(link);
+      },
+    );
+    const rooms = events.standing(link.shard);
+    if (rooms.length > 0) send(link, { t: 'restore', rooms });
+  }
+
+  /** The thread is gone: whoever waited for it is told, and it is started again. */
+  function closed(link: Link): void {
+    link.port?.close();
+    link.port = null;
+    link.outgoing = [];
+    link.stats = null;
+    link.drained?.();
+    const lost = [...link.pending.values()];
+    link.pending.clear();
+    for (const pending of lost) fail(pending, 'unavailable');
+    if (!closing) {
+      setTimeout(() => {
+        if (closing) return;
+        open(link);
+        log.info({ event: 'shard_restarted', shard: link.shard });
+      }, RESTART_PAUSE_MS);
+    }
+  }
+
+  function fail(pending: Pending, code: ErrorCode): void {
+    if (pending.kind === 'frame') events.lost(pending.request, code);
+    else if (pending.kind === 'http') pending.resolve(code);
+    else pending.resolve('unavailable');
+  }
+
+  function send(link: Link, message: ToShard): void {
+    if (link.outgoing.push(message) === 1) setImmediate(flush, link);
+  }
+
+  function flush(link: Link): void {
+    if (link.outgoing.length === 0 || link.port === null) return;
+    link.port.postMessage(link.outgoing);
+    link.outgoing = [];
+  }
+
+  function request(link: Link, pending: Pending, make: (id: number) => ToShard): void {
+    if (link.port === null || closing) return fail(pending, 'unavailable');
+    if (link.pending.size >= CREDIT_WINDOW) return fail(pending, 'overloaded');
+    const id = ++lastId;
+    link.pending.set(id, pending);
+    send(link, make(id));
+  }
+
+  function linkOf(shard: number): Link {
+    const link = links[shard];
+    if (link === undefined) throw new Error(`no shard ${shard}`);
+    return link;
+  }
+
+  function http(
+    shard: number,
+    call: ShardCall,
+    rerouted: boolean,
+    resolve: (answer: ShardAnswer | ErrorCode) => void,
+  ) {
+    request(linkOf(shard), { kind: 'http', call, rerouted, resolve }, (id) => ({ t: 'http', id, ...call }));
+  }
+
+  function receive(link: Link, batch: ShardBatch): void {
+    const { slab } = batch;
+    const view = ([offset, length]: Slice) => {
+      if (slab === null) throw new Error('a slice without a slab');
+      return new Uint8Array(slab, offset, length);
+    };
+    for (const message of batch.messages) dispatch(link, message, view);
+  }
+
+  function dispatch(link: Link, message: ToFront, view: (slice: Slice) => Uint8Array): void {
+    switch (message.t) {
+      case 'reply': {
+        const pending = link.pending.get(message.id);
+        if (message.done) link.pending.delete(message.id);
+        return events.reply(message, view(message.at), pending?.kind === 'frame' ? pending.request : null);
+      }
+      case 'publish':
+        return events.publish(
+          message,
+          message.json === null ? null : view(message.json),
+          message.msgpack === null ? null : view(message.msgpack),
+        );
+      case 'http': {
+        const pending = link.pending.get(message.id);
+        link.pending.delete(message.id);
+        if (pending?.kind !== 'http') return;
+        const { status, retryAfterMs = null } = message;
+        return pending.resolve({ status, body: view(message.at), retryAfterMs });
+      }
+      case 'reroute':
+        return reroute(link, message);
+      case 'session': {
+        const pending = link.pending.get(message.id);
+        link.pending.delete(message.id);
+        if (pending?.kind === 'session') pending.resolve(message.alive);
+        return;
+      }
+      case 'resync':
+        return events.resync(message);
+      case 'to_user':
+        return events.toUser(message, view(message.json), view(message.msgpack));
+      case 'revoke':
+        return events.revoke(message);
+      case 'end_session':
+        return events.endSession(message);
+      case 'notice':
+        for (const other of links) if (other !== link) send(other, message);
+        return;
+      case 'cpu':
+        void cpu
+          .runCpu(message.task)
+          .then((result) => send(link, { t: 'cpu_done', id: message.id, ...result }));
+        return;
+      case 'stats':
+        link.stats = message.stats;
+        return;
+      case 'drained':
+        link.drained?.();
+        return;
+      default:
+        return message satisfies never;
+    }
+  }
+
+  function reroute(link: Link, message: Extract<ToFront, { t: 'reroute' }>): void {
+    const pending = link.pending.get(message.id);
+    link.pending.delete(message.id);
+    if (pending === undefined) return;
+    const home = shardOf(message.room_id, config.shards);
+    if (pending.kind === 'frame' && pending.request.room_id === null) {
+      const { id: _, ...frame } = pending.request;
+      return sendFrame(home, { ...frame, room_id: message.room_id });
+    }
+    if (pending.kind === 'http' && !pending.rerouted) return http(home, pending.call, true, pending.resolve);
+    log.error({ event: 'reroute_twice', shard: link.shard });
+    fail(pending, 'internal');
+  }
+
+  function sendFrame(shard: number, frame: Omit<FrameRequest, 'id'>): void {
+    const asked: FrameRequest = { ...frame, id: lastId + 1 };
+    request(linkOf(shard), { kind: 'frame', request: asked }, () => asked);
+  }
+
+  return {
+    shards: config.shards,
+    http: (shard, call) => new Promise((resolve) => http(shard, call, false, resolve)),
+    frame: (shard, frame) => sendFrame(shard, { t: 'frame', ...frame }),
+    sessionAlive: (shard, ids) =>
+      new Promise((resolve) =>
+        request(linkOf(shard), { kind: 'session', resolve }, (id) => ({ t: 'session_check', id, ...ids })),
+      ),
+    tell(shard, message) {
+      const link = linkOf(shard);
+      if (link.port !== null) send(link, message);
+    },
+    stats: () => links.map((link) => link.stats),
+    async drain() {
+      await Promise.all(
+        links.map(
+          (link) =>
+            new Promise<void>((resolve) => {
+              if (link.port === null) return resolve();
+              link.drained = resolve;
+              send(link, { t: 'drain' });
+            }),
+        ),
+      );
+    },
+    async close() {
+      closing = true;
+      await pool.destroy();
+    },
+  };
+}

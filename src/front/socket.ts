@@ -1,0 +1,43 @@
+import type { WebSocket } from 'uWebSockets.js';
+import type { Caller } from '../ipc/messages.js';
+import type { ClientFrame, Encoding } from '../protocol/frames.js';
+import type { RoomId } from '../protocol/ids.js';
+
+/**
+ * One WebSocket.
+ *
+ *   anonymous ──authenticate──► checking ──alive──► authenticated ──► closed
+ *       └─ 5 s, or a command ─► 4003    └─ bad ─► 4004   └─ token expired 4004, session ended 4010, …
+ */
+export interface Socket {
+  /** This process' number for it; never reused. */
+  readonly conn: number;
+  readonly enc: Encoding;
+  readonly address: string;
+  readonly openedAt: number;
+  /** null until `open`. */
+  ws: WebSocket<Socket> | null;
+  /** A token that didn't pass before the upgrade: closes the socket as soon as it is open. */
+  readonly rejected: boolean;
+  caller: Caller | null;
+  /** Epoch milliseconds; Infinity while anonymous. */
+  expiresAtMs: number;
+  /** Frames that came while the token is being checked; null when none is. */
+  queue: ClientFrame[] | null;
+  readonly rooms: Set<RoomId>;
+  /** Since when (monotonic ms) it has missed events because it reads too slowly; null: it hasn't. */
+  missedSince: number | null;
+  nextPingAt: number;
+  /** Times (monotonic ms) of bad frames and of refused sends within the windows that close a socket. */
+  readonly bad: number[];
+  readonly refused: number[];
+  /** Resumes whose answers are still coming, by request, as how many shards have to answer. */
+  resuming: { readonly ref: ClientFrame['ref']; left: number }[];
+}
+
+/** Notes an event and says whether there have been `limit` of them within `windowMs`. */
+export function reaches(times: number[], now: number, limit: number, windowMs: number): boolean {
+  times.push(now);
+  while (times.length > 0 && (times[0] ?? 0) < now - windowMs) times.shift();
+  return times.length >= limit;
+}

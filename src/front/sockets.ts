@@ -1,0 +1,404 @@
+import type { TemplatedApp, WebSocket } from 'uWebSockets.js';
+import type { Config } from '../config.js';
+import type { Logger } from '../observability/logger.js';
+import { CLOSE_CODES, type CloseReason, type ErrorCode, problem, Refusal } from '../protocol/errors.js';
+import {
+  answer,
+  BadFrame,
+  type ClientFrame,
+  Encoding,
+  encodeFrame,
+  errorFrame,
+  parseFrame,
+  type ServerFrame,
+} from '../protocol/frames.js';
+import { type RoomId, shardOf, type UserId } from '../protocol/ids.js';
+import {
+  type AuthenticatePayload,
+  CONTENT_MAX_CODE_POINTS,
+  METADATA_MAX_BYTES,
+  RESUME_ROOMS_MAX,
+  type ResumePayload,
+  SYNC_LIMIT_MAX,
+} from '../protocol/requests.js';
+import { addressReader } from './client-address.js';
+import { createCors } from './cors.js';
+import type { TokenCheck } from './ports.js';
+import { createLimiter } from './rate-limits.js';
+import type { Sessions } from './sessions.js';
+import type { FrameReply, FrameRequest, ShardEvents, ShardLinks } from './shard-links.js';
+import { reaches, type Socket } from './socket.js';
+import { createTopics } from './topics.js';
+import { upgradeHandler } from './upgrade.js';
+
+const AUTHENTICATE_WITHIN_MS = 5_000; // PROTOCOL §3
+const PING_EVERY_MS = 54_000; // PROTOCOL §3, seed §7.2
+const SILENT_S = 60; // PROTOCOL §3: a silent peer is dropped
+const BAD_FRAMES = { limit: 5, windowMs: 10_000 }; // PROTOCOL §3, close 4002
+const REFUSED_SENDS = { limit: 100, windowMs: 10_000 }; // PROTOCOL §3, close 4008
+const MAX_BACKPRESSURE_BYTES = 1024 * 1024; // what one slow reader may hold: four of the largest answers
+const SLOW_READER_MS = 15_000; // after missing events: closed with 4009 when it hasn't drained by then
+const QUEUED_WHILE_CHECKING_MAX = 64; // frames that may follow `authenticate` at once
+const SWEEP_MS = 1_000;
+const BYE_SPREAD_MS = 5_000; // reconnects after a restart are spread over this time
+
+export interface Sockets {
+  readonly events: ShardEvents;
+  /** Says `bye` to all, with spread times to come back. Takes in nothing more. */
+  bye(): void;
+  /** Closes all with 1012. */
+  closeAll(): void;
+  counts(): { json: number; msgpack: number; topics: number; slow: number };
+  readonly closes: Map<number, number>;
+  readonly totals: { framesIn: number; resyncs: number };
+}
+
+/** The frames that WS_SENDS_PER_SECOND counts: each is a commit. */
+const WRITES: ReadonlySet<ClientFrame['type']> = new Set(['send_message', 'edit_message', 'delete_message']);
+
+/** The WebSocket side of the front (PROTOCOL §3). `links` is set before the first socket opens. */
+export function registerSockets(
+  app: TemplatedApp,
+  deps: {
+    readonly config: Config;
+    readonly links: () => ShardLinks;
+    readonly sessions: () => Sessions;
+    readonly log: Logger;
+  },
+): Sockets {
+  const { config, log } = deps;
+  const { limits } = config;
+  const sockets = new Map<number, Socket>();
+  const byUser = new Map<UserId, Set<Socket>>();
+  const byAddress = new Map<string, number>();
+  const topics = createTopics(app);
+  const sends = createLimiter({ perSecond: limits.wsSendsPerSecond, burst: limits.wsSendsPerSecond * 2 });
+  const closes = new Map<number, number>();
+  const totals = { framesIn: 0, resyncs: 0 };
+  let lastConn = 0;
+  let leaving = false;
+
+  function send(socket: Socket, frame: ServerFrame): void {
+    sendBytes(socket, encodeFrame(socket.enc, frame));
+  }
+
+  /** A direct answer that is dropped can't be healed by a resync: the socket reads too slowly to be served. */
+  function sendBytes(socket: Socket, bytes: string | Uint8Array): void {
+    if (socket.ws?.send(bytes, socket.enc === Encoding.msgpack) === 2) close(socket, 'slow_reader');
+  }
+
+  function close(socket: Socket, reason: CloseReason): void {
+    socket.ws?.end(CLOSE_CODES[reason], reason);
+  }
+
+  function tooMany(address: string, check: TokenCheck | null): boolean {
+    if (limits.maxConnectionsPerIp > 0 && (byAddress.get(address) ?? 0) >= limits.maxConnectionsPerIp)
+      return true;
+    if (check === null || !check.ok || limits.maxConnectionsPerUser === 0) return false;
+    return (byUser.get(check.caller.user_id)?.size ?? 0) >= limits.maxConnectionsPerUser;
+  }
+
+  function authenticated(socket: Socket, check: TokenCheck & { ok: true }): void {
+    socket.caller = check.caller;
+    socket.expiresAtMs = check.expiresAtMs;
+    const { user_id, sid } = check.caller;
+    const mine = byUser.get(user_id) ?? new Set();
+    byUser.set(user_id, mine.add(socket));
+    const payload = {
+      user_id,
+      session_id: sid,
+      server_time: new Date().toISOString(),
+      heartbeat_s: PING_EVERY_MS / 1000,
+      limits: {
+        frame_bytes: limits.wsMaxFrameBytes,
+        content_code_points: CONTENT_MAX_CODE_POINTS,
+        metadata_bytes: METADATA_MAX_BYTES,
+        sends_per_second: limits.wsSendsPerSecond,
+        resume_rooms: RESUME_ROOMS_MAX,
+        sync_limit: SYNC_LIMIT_MAX,
+      },
+    };
+    send(socket, { type: 'welcome', payload, timestamp: Date.now() });
+  }
+
+  async function authenticate(socket: Socket, frame: ClientFrame): Promise<void> {
+    const { token } = frame.payload as AuthenticatePayload;
+    socket.queue = [];
+    const check = await deps.sessions().check(token);
+    const queue = socket.queue;
+    socket.queue = null;
+    if (socket.ws === null) return;
+    if (!check.ok) {
+      if (check.code === 'unavailable') return send(socket, errorFrame(frame, 'unavailable'));
+      return close(socket, 'bad_token');
+    }
+    const renewed = socket.caller !== null;
+    if (renewed && socket.caller?.user_id !== check.caller.user_id) return close(socket, 'bad_token');
+    if (!renewed && tooMany('', check)) {
+      send(socket, errorFrame(frame, 'rate_limited'));
+      return close(socket, 'flooding');
+    }
+    const { user_id, sid } = check.caller;
+    send(socket, answer('authenticated', frame, { user_id, session_id: sid }));
+    if (renewed) {
+      socket.caller = check.caller;
+      socket.expiresAtMs = check.expiresAtMs;
+    } else authenticated(socket, check);
+    for (const next of queue ?? []) {
+      if (socket.ws === null) return;
+      handle(socket, next);
+    }
+  }
+
+  function receive(socket: Socket, bytes: ArrayBuffer, isBinary: boolean): void {
+    totals.framesIn++;
+    try {
+      handle(socket, parseFrame(socket.enc, isBinary, bytes));
+    } catch (error) {
+      if (!(error instanceof BadFrame)) {
+        log.error({ event: 'frame_error', err: error });
+        return send(socket, errorFrame({ ref: null }, 'internal'));
+      }
+      send(socket, errorFrame({ ref: error.ref }, error));
+      if (reaches(socket.bad, performance.now(), BAD_FRAMES.limit, BAD_FRAMES.windowMs))
+        close(socket, 'bad_frames');
+    }
+  }
+
+  function handle(socket: Socket, frame: ClientFrame): void {
+    if (socket.queue !== null) {
+      if (socket.queue.push(frame) > QUEUED_WHILE_CHECKING_MAX) close(socket, 'not_authenticated');
+      return;
+    }
+    if (frame.type === 'authenticate') return void authenticate(socket, frame);
+    const { caller } = socket;
+    if (caller === null) return close(socket, 'not_authenticated');
+    if (frame.type === 'ping') return send(socket, answer('pong', frame, {}));
+    if (leaving) return send(socket, errorFrame(frame, 'unavailable'));
+    const wait = WRITES.has(frame.type) ? sends.take(caller.user_id) : 0;
+    const over = wait === 0 ? null : { retry_after_ms: wait };
+    if (over !== null && frame.type !== 'send_message') {
+      send(socket, errorFrame(frame, new Refusal('rate_limited', { retryAfterMs: wait })));
+      return countRefused(socket);
+    }
+    const common = { conn: socket.conn, caller, enc: socket.enc, type: frame.type, ref: frame.ref, over };
+    const links = deps.links();
+    if (frame.type === 'resume') return resume(socket, frame, common);
+    const home = frame.room_id ?? (frame.payload as { message_id?: string }).message_id ?? caller.user_id;
+    links.frame(shardOf(home, links.shards), { ...common, room_id: frame.room_id, payload: frame.payload });
+  }
+
+  /** Each shard answers for its rooms; when all have, an empty answer with `last` ends the resume. */
+  function resume(
+    socket: Socket,
+    frame: ClientFrame,
+    common: Omit<FrameRequest, 't' | 'id' | 'room_id' | 'payload'>,
+  ): void {
+    const links = deps.links();
+    const byShard = new Map<number, ResumePayload['rooms']>();
+    for (const room of (frame.payload as ResumePayload).rooms) {
+      const shard = shardOf(room.room_id, links.shards);
+      const rooms = byShard.get(shard);
+      if (rooms === undefined) byShard.set(shard, [room]);
+      else rooms.push(room);
+    }
+    if (byShard.size === 0) return send(socket, answer('resumed', frame, { rooms: [], last: true }));
+    socket.resuming.push({ ref: frame.ref, left: byShard.size });
+    for (const [shard, rooms] of byShard)
+      links.frame(shard, { ...common, room_id: null, payload: { rooms } });
+  }
+
+  function resumedPart(socket: Socket, ref: ClientFrame['ref'], code: ErrorCode | null): void {
+    const index = socket.resuming.findIndex((each) => each.ref === ref);
+    const under = socket.resuming[index];
+    if (under === undefined) return;
+    if (code !== null) {
+      socket.resuming.splice(index, 1);
+      return send(socket, errorFrame({ ref }, code));
+    }
+    if (--under.left > 0) return;
+    socket.resuming.splice(index, 1);
+    send(socket, answer('resumed', { ref }, { rooms: [], last: true }));
+  }
+
+  function countRefused(socket: Socket): void {
+    if (reaches(socket.refused, performance.now(), REFUSED_SENDS.limit, REFUSED_SENDS.windowMs))
+      close(socket, 'flooding');
+  }
+
+  function unsubscribe(socket: Socket, room_id: RoomId): void {
+    if (topics.unsubscribe(socket, room_id)) release(socket, room_id);
+  }
+
+  function release(socket: { readonly enc: Encoding }, room_id: RoomId): void {
+    const links = deps.links();
+    links.tell(shardOf(room_id, links.shards), { t: 'release', room_id, enc: socket.enc });
+  }
+
+  function sendResync(socket: Socket, rooms: Iterable<RoomId>): void {
+    totals.resyncs++;
+    const heads = [...rooms].map((room_id) => ({ room_id, head_rev: topics.revOf(room_id) }));
+    send(socket, { type: 'resync', payload: { rooms: heads }, timestamp: Date.now() });
+  }
+
+  function opened(ws: WebSocket<Socket>): void {
+    const socket = ws.getUserData();
+    socket.ws = ws;
+    sockets.set(socket.conn, socket);
+    byAddress.set(socket.address, (byAddress.get(socket.address) ?? 0) + 1);
+    if (socket.rejected) return close(socket, 'bad_token');
+    const { caller, expiresAtMs } = socket;
+    if (caller !== null) authenticated(socket, { ok: true, caller, expiresAtMs });
+  }
+
+  function closed(ws: WebSocket<Socket>, code: number): void {
+    const socket = ws.getUserData();
+    socket.ws = null;
+    closes.set(code, (closes.get(code) ?? 0) + 1);
+    sockets.delete(socket.conn);
+    const left = (byAddress.get(socket.address) ?? 1) - 1;
+    if (left === 0) byAddress.delete(socket.address);
+    else byAddress.set(socket.address, left);
+    if (socket.caller !== null) {
+      const mine = byUser.get(socket.caller.user_id);
+      mine?.delete(socket);
+      if (mine?.size === 0) byUser.delete(socket.caller.user_id);
+    }
+    for (const room_id of [...socket.rooms]) unsubscribe(socket, room_id);
+  }
+
+  const upgrade = upgradeHandler({
+    cors: createCors(config.allowedOrigins),
+    addressOf: addressReader(config.trustProxy),
+    sessions: { check: (token) => deps.sessions().check(token) },
+    tooMany,
+    accepting: () => !leaving,
+    make: ({ enc, address, check, rejected }) => ({
+      conn: ++lastConn,
+      enc,
+      address,
+      openedAt: performance.now(),
+      ws: null,
+      rejected,
+      caller: check?.ok ? check.caller : null,
+      expiresAtMs: check?.ok ? check.expiresAtMs : Number.POSITIVE_INFINITY,
+      queue: null,
+      rooms: new Set(),
+      missedSince: null,
+      nextPingAt: performance.now() + PING_EVERY_MS,
+      bad: [],
+      refused: [],
+      resuming: [],
+    }),
+  });
+  const behavior = {
+    maxPayloadLength: limits.wsMaxFrameBytes,
+    maxBackpressure: MAX_BACKPRESSURE_BYTES,
+    idleTimeout: SILENT_S,
+    sendPingsAutomatically: false, // the sweep pings at the protocol's interval
+    upgrade,
+    open: opened,
+    message: (ws: WebSocket<Socket>, bytes: ArrayBuffer, isBinary: boolean) =>
+      receive(ws.getUserData(), bytes, isBinary),
+    dropped(ws: WebSocket<Socket>) {
+      ws.getUserData().missedSince ??= performance.now();
+    },
+    drain(ws: WebSocket<Socket>) {
+      const socket = ws.getUserData();
+      if (socket.missedSince === null || ws.getBufferedAmount() > MAX_BACKPRESSURE_BYTES / 4) return;
+      socket.missedSince = null;
+      sendResync(socket, socket.rooms);
+    },
+    close: closed,
+  };
+  app.ws<Socket>('/api/v1/ws', behavior);
+
+  /** Deadlines of all sockets in one pass a second: a timer for each would cost more than it is worth. */
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    const wall = Date.now();
+    for (const socket of sockets.values()) {
+      if (socket.expiresAtMs <= wall) close(socket, 'bad_token');
+      else if (
+        socket.caller === null &&
+        socket.queue === null &&
+        now - socket.openedAt > AUTHENTICATE_WITHIN_MS
+      ) {
+        close(socket, 'not_authenticated');
+      } else if (socket.missedSince !== null && now - socket.missedSince > SLOW_READER_MS)
+        close(socket, 'slow_reader');
+      else if (now >= socket.nextPingAt) {
+        socket.nextPingAt = now + PING_EVERY_MS;
+        socket.ws?.ping();
+      }
+    }
+  }, SWEEP_MS);
+
+  const events: ShardEvents = {
+    reply(reply: FrameReply, bytes, request) {
+      const socket = sockets.get(reply.conn);
+      for (const { room_id, rev } of reply.subscribe ?? []) {
+        const fresh = socket !== undefined && topics.subscribe(socket, room_id, rev);
+        if (!fresh && request !== null) release(request, room_id);
+      }
+      if (socket === undefined) return;
+      if (reply.unsubscribe !== undefined) unsubscribe(socket, reply.unsubscribe);
+      sendBytes(socket, bytes);
+      if (request?.type === 'resume') resumedPart(socket, request.ref, null);
+      if (reply.refused) countRefused(socket);
+    },
+    lost(request, code) {
+      const socket = sockets.get(request.conn);
+      if (socket === undefined) return;
+      if (request.type === 'resume') resumedPart(socket, request.ref, code);
+      else send(socket, answer('error', request, problem(code, { retryAfterMs: 1_000 })));
+    },
+    publish: (event, json, msgpack) => topics.publish(event.room_id, event.rev, json, msgpack),
+    resync(event) {
+      topics.noteRev(event.room_id, event.rev);
+      for (const socket of topics.socketsOf(event.room_id)) sendResync(socket, [event.room_id]);
+    },
+    toUser(event, json, msgpack) {
+      for (const socket of byUser.get(event.user_id) ?? []) {
+        sendBytes(socket, socket.enc === Encoding.json ? json : msgpack);
+      }
+    },
+    revoke({ room_id, user_id }) {
+      const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
+      for (const socket of whom) unsubscribe(socket, room_id);
+    },
+    endSession({ sid, reason }) {
+      deps.sessions().end(sid);
+      for (const socket of [...sockets.values()]) if (socket.caller?.sid === sid) close(socket, reason);
+    },
+    standing: (shard) => topics.standing(shard, config.shards),
+  };
+
+  return {
+    events,
+    bye() {
+      leaving = true;
+      for (const socket of sockets.values()) {
+        const payload = {
+          reason: 'restarting',
+          reconnect_after_ms: Math.floor(Math.random() * BYE_SPREAD_MS),
+        };
+        send(socket, { type: 'bye', payload, timestamp: Date.now() });
+      }
+    },
+    closeAll() {
+      clearInterval(sweep);
+      for (const socket of [...sockets.values()]) close(socket, 'restarting');
+    },
+    counts() {
+      const counts = { json: 0, msgpack: 0, topics: topics.size, slow: 0 };
+      for (const socket of sockets.values()) {
+        counts[socket.enc]++;
+        if (socket.missedSince !== null) counts.slow++;
+      }
+      return counts;
+    },
+    closes,
+    totals,
+  };
+}

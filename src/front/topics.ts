@@ -1,0 +1,82 @@
+import type { TemplatedApp } from 'uWebSockets.js';
+import type { StandingSubscription } from '../ipc/messages.js';
+import { Encoding } from '../protocol/frames.js';
+import { type RoomId, shardOf } from '../protocol/ids.js';
+import type { Socket } from './socket.js';
+
+interface Topic {
+  /** The last rev that went to the topic. */
+  rev: number;
+  readonly sockets: Set<Socket>;
+  readonly count: Record<Encoding, number>;
+}
+
+/** The room topics of uWebSockets, one per room and encoding, and who stands in them. */
+export interface Topics {
+  /** Subscribes a socket; false where it was already. */
+  subscribe(socket: Socket, room_id: RoomId, rev: number): boolean;
+  /** Unsubscribes a socket; false where it wasn't subscribed. */
+  unsubscribe(socket: Socket, room_id: RoomId): boolean;
+  publish(room_id: RoomId, rev: number | null, json: Uint8Array | null, msgpack: Uint8Array | null): void;
+  socketsOf(room_id: RoomId): readonly Socket[];
+  revOf(room_id: RoomId): number;
+  noteRev(room_id: RoomId, rev: number): void;
+  standing(shard: number, shards: number): StandingSubscription[];
+  readonly size: number;
+}
+
+export function createTopics(app: TemplatedApp): Topics {
+  const topics = new Map<RoomId, Topic>();
+
+  return {
+    subscribe(socket, room_id, rev) {
+      let topic = topics.get(room_id);
+      if (topic === undefined) {
+        topic = { rev, sockets: new Set(), count: { json: 0, msgpack: 0 } };
+        topics.set(room_id, topic);
+      }
+      topic.rev = Math.max(topic.rev, rev);
+      if (topic.sockets.has(socket)) return false;
+      topic.sockets.add(socket);
+      topic.count[socket.enc]++;
+      socket.rooms.add(room_id);
+      socket.ws?.subscribe(topicName(socket.enc, room_id));
+      return true;
+    },
+    unsubscribe(socket, room_id) {
+      const topic = topics.get(room_id);
+      if (topic === undefined || !topic.sockets.delete(socket)) return false;
+      topic.count[socket.enc]--;
+      if (topic.sockets.size === 0) topics.delete(room_id);
+      socket.rooms.delete(room_id);
+      socket.ws?.unsubscribe(topicName(socket.enc, room_id));
+      return true;
+    },
+    publish(room_id, rev, json, msgpack) {
+      const topic = topics.get(room_id);
+      if (topic === undefined) return;
+      if (rev !== null) topic.rev = rev;
+      if (json !== null && topic.count.json > 0) app.publish(topicName(Encoding.json, room_id), json, false);
+      if (msgpack !== null && topic.count.msgpack > 0) {
+        app.publish(topicName(Encoding.msgpack, room_id), msgpack, true);
+      }
+    },
+    socketsOf: (room_id) => [...(topics.get(room_id)?.sockets ?? [])],
+    revOf: (room_id) => topics.get(room_id)?.rev ?? 0,
+    noteRev(room_id, rev) {
+      const topic = topics.get(room_id);
+      if (topic !== undefined) topic.rev = Math.max(topic.rev, rev);
+    },
+    standing: (shard, shards) =>
+      [...topics]
+        .filter(([room_id]) => shardOf(room_id, shards) === shard)
+        .map(([room_id, { rev, count }]) => ({ room_id, rev, ...count })),
+    get size() {
+      return topics.size;
+    },
+  };
+}
+
+function topicName(encoding: Encoding, room_id: RoomId): string {
+  return encoding === Encoding.json ? `j${room_id}` : `m${room_id}`;
+}

@@ -1,0 +1,98 @@
+import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
+import { ERRORS, type Problem, problem } from '../protocol/errors.js';
+import { Encoding } from '../protocol/frames.js';
+import type { AddressReader } from './client-address.js';
+import type { Cors } from './cors.js';
+import { bearerToken } from './http-request.js';
+import type { SessionRegistry, TokenCheck } from './ports.js';
+import type { Socket } from './socket.js';
+
+export interface UpgradeDeps {
+  readonly cors: Cors;
+  readonly addressOf: AddressReader;
+  readonly sessions: SessionRegistry;
+  /** Whether one more socket of this address, or (once known) of this user, is one too many. */
+  readonly tooMany: (address: string, check: TokenCheck | null) => boolean;
+  readonly accepting: () => boolean;
+  /** A new socket, not open yet. */
+  readonly make: (of: {
+    enc: Encoding;
+    address: string;
+    check: TokenCheck | null;
+    rejected: boolean;
+  }) => Socket;
+}
+
+interface Offer {
+  readonly enc: Encoding;
+  /** What the answer selects: browsers refuse a connection whose offer is passed over. */
+  readonly selected: string;
+  readonly token: string | null;
+}
+
+/** Decides on an upgrade (PROTOCOL §3): origin, connection limits and, where there is one, the token. */
+export function upgradeHandler(deps: UpgradeDeps) {
+  return (res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void => {
+    let aborted = false;
+    res.onAborted(() => {
+      aborted = true;
+    });
+    const key = req.getHeader('sec-websocket-key');
+    const extensions = req.getHeader('sec-websocket-extensions');
+    const offer = readOffer(req.getHeader('sec-websocket-protocol'));
+    const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
+    const authorization = req.getHeader('authorization');
+    const origin = req.getHeader('origin');
+
+    const refuse = (why: Problem) => {
+      if (aborted) return;
+      res.cork(() => {
+        res
+          .writeStatus(`${ERRORS[why.code].status} `)
+          .writeHeader('content-type', 'application/json; charset=utf-8');
+        if (why.retry) res.writeHeader('retry-after', '1');
+        res.end(JSON.stringify({ success: false, ...why }), true);
+      });
+    };
+    const finish = (check: TokenCheck | null) => {
+      if (aborted) return;
+      if (deps.tooMany(address, check)) return refuse(problem('rate_limited'));
+      const socket = deps.make({ enc: offer.enc, address, check, rejected: check !== null && !check.ok });
+      res.cork(() => res.upgrade(socket, key, offer.selected, extensions, context));
+    };
+
+    if (!deps.accepting()) return refuse(problem('unavailable'));
+    if (!deps.cors.originAllowed(origin, req.getHeader('host'))) return refuse(problem('forbidden'));
+    if (deps.tooMany(address, null)) return refuse(problem('rate_limited'));
+    const header = authorization === '' ? null : bearerToken(authorization);
+    if (authorization !== '') {
+      if (header === null) return refuse(problem('unauthenticated'));
+      return settle(deps.sessions.check(header), (check) =>
+        check.ok ? finish(check) : refuse(problem(check.code)),
+      );
+    }
+    if (offer.token === null) return finish(null);
+    settle(deps.sessions.check(offer.token), (check) => {
+      // A browser can't see a status: a bad token is a close code there. A database that is away is not.
+      if (!check.ok && check.code === 'unavailable') refuse(problem('unavailable'));
+      else finish(check);
+    });
+  };
+}
+
+function settle(check: TokenCheck | Promise<TokenCheck>, then: (check: TokenCheck) => void): void {
+  if (check instanceof Promise) void check.then(then);
+  else then(check);
+}
+
+/** What the offered subprotocols say: an encoding (JSON when none does) and maybe a token. */
+function readOffer(header: string): Offer {
+  const offered = header.split(',').map((name) => name.trim());
+  const chosen = offered.find((name) => name === 'parley.json' || name === 'parley.msgpack');
+  const bearer = offered.find((name) => name.startsWith('bearer.'));
+  return {
+    enc: chosen === 'parley.msgpack' ? Encoding.msgpack : Encoding.json,
+    selected: chosen ?? bearer ?? '',
+    token: bearer === undefined ? null : bearer.slice('bearer.'.length),
+  };
+}

@@ -1,0 +1,383 @@
+import { deferred } from '../lib/deferred.js';
+import { Refusal } from '../protocol/errors.js';
+import type { MessageId, RoomId } from '../protocol/ids.js';
+import type { Message } from '../protocol/model.js';
+import type { LogEvent } from './events.js';
+import { BadRow, DuplicateIds, LogUnavailable } from './log-errors-port.js';
+import type {
+  ChangedMessage,
+  DeleteOrder,
+  EditOrder,
+  KnownMessage,
+  MessageLog,
+  MessageTarget,
+  NewMessage,
+  RoomBase,
+} from './ports.js';
+import type { Decision } from './rules.js';
+
+/**
+ * The group commit. All changes wait here in one queue a room; a cycle takes from the head of every room's
+ * queue what is of one kind, commits it (one statement a kind), and the next cycle begins as soon as the one
+ * before returned. So a room's changes are committed in the order they came, and nothing waits on a timer.
+ *
+ *   queued ──cycle──► in a statement ──committed──► settled (events first, then the answers)
+ *                          │ id exists: answered with its first result, the rest runs again
+ *                          │ value refused: bisected until the culprit fails alone
+ *                          └ database away: tried again until 2 s old, then `unavailable`
+ */
+const BATCH_MAX = 256; // messages in one statement: beyond it the statement grows slower than it saves
+const BATCH_BYTES_MAX = 1024 * 1024; // of content in one statement
+export const WRITE_DEADLINE_MS = 2_000; // DESIGN §2: `unavailable` within 2 s
+const SWEEP_MS = 200; // how much later than the deadline the answer may come
+const RETRY_PAUSE_MS = 50; // between attempts while the database is away
+
+export interface SendOrder extends NewMessage {
+  readonly username: string;
+  readonly metadataValue: Record<string, unknown>;
+}
+
+/** What became of an insert: its message, or the message that had its id before. */
+export type SendOutcome = { readonly sent: Message } | { readonly exists: KnownMessage };
+
+type Job = { readonly clock: Clock; readonly reject: (error: unknown) => void } & (
+  | { readonly kind: 'send'; readonly order: SendOrder; readonly resolve: (outcome: SendOutcome) => void }
+  | ({ readonly kind: 'edit'; readonly order: EditOrder } & ChangeJob)
+  | ({ readonly kind: 'delete'; readonly order: DeleteOrder } & ChangeJob)
+);
+interface ChangeJob {
+  readonly decide: Decide;
+  readonly resolve: (message: Message) => void;
+}
+/** How long a job has waited; once expired it is answered and no more begun. */
+interface Clock {
+  readonly queuedAt: number;
+  expired: boolean;
+}
+interface Ends<T> {
+  readonly clock: Clock;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+type JobOf<Kind extends Job['kind']> = Extract<Job, { kind: Kind }>;
+
+/** Whether a change may be made to the message it is aimed at. Asked in the room's order of changes. */
+export type Decide = (target: MessageTarget) => Decision;
+
+export interface BatchWriter {
+  /** Rejects with a Refusal; resolves once committed. */
+  send(order: SendOrder): Promise<SendOutcome>;
+  /** Rejects with a Refusal: the decision's, or `not_found` for what isn't in the room (any more). */
+  edit(order: EditOrder, decide: Decide): Promise<Message>;
+  delete(order: DeleteOrder, decide: Decide): Promise<Message>;
+  /** Resolves when nothing waits any more. */
+  idle(): Promise<void>;
+  close(): void;
+  readonly totals: { messages: number; batches: number };
+}
+
+/**
+ * @param committed hears of every committed change before whoever asked for it; in a room's order
+ * @param report hears of errors nobody expects
+ */
+export function createBatchWriter(
+  log: MessageLog,
+  committed: (events: readonly LogEvent[]) => void,
+  report: (error: unknown) => void,
+): BatchWriter {
+  const queues = new Map<RoomId, Job[]>();
+  const totals = { messages: 0, batches: 0 };
+  const waiting = new Map<Clock, (error: unknown) => void>(); // oldest first
+  let cycle: Promise<void> | null = null;
+
+  /** Also answers those whose statement hangs: their outcome is unknown, and asking again is safe. */
+  const sweep = setInterval(() => {
+    const oldest = performance.now() - WRITE_DEADLINE_MS;
+    for (const [clock, reject] of waiting) {
+      if (clock.queuedAt > oldest) break;
+      clock.expired = true;
+      reject(new Refusal('unavailable'));
+    }
+  }, SWEEP_MS);
+  sweep.unref();
+
+  function enqueue(job: Job): void {
+    const queue = queues.get(job.order.room_id);
+    if (queue === undefined) queues.set(job.order.room_id, [job]);
+    else queue.push(job);
+    cycle ??= run();
+  }
+
+  async function run(): Promise<void> {
+    await Promise.resolve(); // what arrives in this turn goes together
+    while (queues.size > 0) {
+      const { sends, edits, deletes } = takeBatch(queues);
+      const results = await Promise.allSettled([
+        sends.length > 0 ? commitSends(sends) : undefined,
+        edits.length > 0
+          ? commitChanges(edits, (orders, at) => log.edit(orders, at), 'message_updated')
+          : undefined,
+        deletes.length > 0
+          ? commitChanges(deletes, (orders, at) => log.delete(orders, at), 'message_deleted')
+          : undefined,
+      ]);
+      for (const result of results) if (result.status === 'rejected') report(result.reason);
+    }
+    cycle = null;
+  }
+
+  async function commitSends(jobs: readonly JobOf<'send'>[]): Promise<void> {
+    let checked = jobs;
+    try {
+      checked = await refuseBadReferences(log, jobs);
+    } catch (error) {
+      return failAll(jobs, error, report);
+    }
+    await insert(checked, false);
+  }
+
+  /** `again`: an earlier attempt's outcome is unknown, so what exists may be its work. */
+  async function insert(jobs: readonly JobOf<'send'>[], again: boolean): Promise<void> {
+    if (jobs.length === 0) return;
+    const at = new Date();
+    try {
+      const bases = await log.insert(
+        jobs.map((job) => job.order),
+        at,
+      );
+      settleInserted(jobs, bases, at);
+    } catch (error) {
+      if (error instanceof LogUnavailable) return retryInsert(jobs);
+      if (error instanceof DuplicateIds) return insertTheNew(jobs, again);
+      if (jobs.length === 1)
+        return failAll(jobs, error instanceof BadRow ? new Refusal('bad_request') : error, report);
+      const middle = jobs.length >> 1;
+      await insert(jobs.slice(0, middle), again);
+      await insert(jobs.slice(middle), again);
+    }
+  }
+
+  async function retryInsert(jobs: readonly JobOf<'send'>[]): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+    await insert(
+      jobs.filter((job) => !job.clock.expired),
+      true,
+    );
+  }
+
+  async function insertTheNew(jobs: readonly JobOf<'send'>[], again: boolean): Promise<void> {
+    let known: KnownMessage[];
+    try {
+      known = await log.known(jobs.map((job) => job.order.id));
+    } catch (error) {
+      return error instanceof LogUnavailable ? retryInsert(jobs) : failAll(jobs, error, report);
+    }
+    const byId = new Map(known.map((message) => [message.id, message]));
+    const fresh = jobs.filter((job) => !byId.has(job.order.id));
+    if (fresh.length === jobs.length) return failAll(jobs, new Error('a duplicate that is nowhere'), report);
+    for (const job of jobs) {
+      const exists = byId.get(job.order.id);
+      if (exists === undefined) continue;
+      const ours = again && isSameSend(exists, job.order);
+      if (ours) {
+        const message = messageOf(job.order, exists.seq_no, exists.rev, exists.created_at);
+        committed([eventOf(message)]);
+        job.resolve({ sent: message });
+      } else job.resolve({ exists });
+    }
+    await insert(fresh, again);
+  }
+
+  function settleInserted(jobs: readonly JobOf<'send'>[], bases: Map<RoomId, RoomBase>, at: Date): void {
+    const createdAt = at.toISOString();
+    const ordinals = new Map<RoomId, number>();
+    const done: { job: JobOf<'send'>; message: Message }[] = [];
+    for (const job of jobs) {
+      const base = bases.get(job.order.room_id);
+      if (base === undefined) {
+        job.reject(new Refusal('not_found'));
+        continue;
+      }
+      const ord = (ordinals.get(job.order.room_id) ?? 0) + 1;
+      ordinals.set(job.order.room_id, ord);
+      done.push({ job, message: messageOf(job.order, base.seq + ord, base.rev + ord, createdAt) });
+    }
+    totals.messages += done.length;
+    totals.batches += 1;
+    committed(done.map(({ message }) => eventOf(message)));
+    for (const { job, message } of done) job.resolve({ sent: message });
+  }
+
+  /** Edits and deletes: an ambiguous attempt is answered `unavailable`; asking again changes nothing twice. */
+  async function commitChanges<Order extends EditOrder | DeleteOrder>(
+    asked: readonly (ChangeJob & { readonly order: Order; readonly reject: (error: unknown) => void })[],
+    apply: (orders: readonly Order[], at: Date) => Promise<Map<MessageId, ChangedMessage>>,
+    type: LogEvent['type'],
+  ): Promise<void> {
+    let jobs = asked;
+    try {
+      jobs = await decideAll(log, asked);
+      if (jobs.length === 0) return;
+      const changes = await apply(
+        jobs.map((job) => job.order),
+        new Date(),
+      );
+      const events: LogEvent[] = [];
+      for (const change of changes.values()) {
+        if (!change.changed) continue;
+        const { message } = change;
+        events.push({ room_id: message.room_id as RoomId, rev: message.rev, type, message });
+      }
+      committed(events.sort((a, b) => a.rev - b.rev));
+      for (const job of jobs) {
+        const message = changes.get(job.order.id)?.message;
+        if (message === undefined) job.reject(new Refusal('not_found'));
+        else job.resolve(message);
+      }
+    } catch (error) {
+      if (jobs.length === 1 || error instanceof LogUnavailable) return failAll(jobs, error, report);
+      for (const job of jobs) await commitChanges([job], apply, type); // one bad order fails alone
+    }
+  }
+
+  function queued<T>(make: (ends: Ends<T>) => Job): Promise<T> {
+    const { promise, resolve, reject } = deferred<T>();
+    const clock: Clock = { queuedAt: performance.now(), expired: false };
+    const settled = () => waiting.delete(clock);
+    waiting.set(clock, reject);
+    promise.then(settled, settled);
+    enqueue(make({ clock, resolve, reject }));
+    return promise;
+  }
+
+  return {
+    send: (order) => queued<SendOutcome>((ends) => ({ kind: 'send', order, ...ends })),
+    edit: (order, decide) => queued<Message>((ends) => ({ kind: 'edit', order, decide, ...ends })),
+    delete: (order, decide) => queued<Message>((ends) => ({ kind: 'delete', order, decide, ...ends })),
+    async idle() {
+      while (cycle !== null) await cycle;
+    },
+    close: () => clearInterval(sweep),
+    totals,
+  };
+}
+
+/** Takes a batch off the queues: of each room the jobs at its head that are of one kind. */
+function takeBatch(queues: Map<RoomId, Job[]>) {
+  const batch = {
+    sends: [] as JobOf<'send'>[],
+    edits: [] as JobOf<'edit'>[],
+    deletes: [] as JobOf<'delete'>[],
+  };
+  let room = BATCH_MAX;
+  let bytes = BATCH_BYTES_MAX;
+  for (const [room_id, queue] of queues) {
+    if (room <= 0 || bytes <= 0) break;
+    queues.delete(room_id);
+    const kind = queue.find((job) => !job.clock.expired)?.kind;
+    const changed = new Set<MessageId>();
+    let taken = 0;
+    for (const job of queue) {
+      if (job.clock.expired) {
+        taken++;
+        continue;
+      }
+      if (job.kind !== kind || room <= 0 || bytes <= 0) break;
+      if (job.kind === 'send') batch.sends.push(job);
+      else {
+        if (changed.has(job.order.id)) break; // each message at most once in a statement
+        changed.add(job.order.id);
+        if (job.kind === 'edit') batch.edits.push(job);
+        else batch.deletes.push(job);
+      }
+      if (job.kind !== 'delete') bytes -= job.order.content.length;
+      room--;
+      taken++;
+    }
+    if (taken < queue.length) queues.set(room_id, queue.slice(taken)); // to the end: rooms take turns
+  }
+  return batch;
+}
+
+/** Keeps the changes that may be made, refuses the rest. */
+async function decideAll<
+  Job extends ChangeJob & { order: EditOrder | DeleteOrder; reject: (error: unknown) => void },
+>(log: MessageLog, jobs: readonly Job[]): Promise<Job[]> {
+  const targets = new Map(
+    (await log.targets(jobs.map((job) => job.order.id))).map((found) => [found.id, found]),
+  );
+  return jobs.filter(({ order, decide, reject }) => {
+    const target = targets.get(order.id);
+    const decision = target === undefined || target.room_id !== order.room_id ? 'not_found' : decide(target);
+    if (decision !== null) reject(new Refusal(decision));
+    return decision === null;
+  });
+}
+
+/** What a message answers or stands under must be in its room (a tombstone may be). */
+async function refuseBadReferences(log: MessageLog, jobs: readonly JobOf<'send'>[]) {
+  const wanted = jobs.flatMap(({ order }) => [order.reply_to, order.thread_root].filter((id) => id !== null));
+  if (wanted.length === 0) return jobs;
+  const targets = new Map((await log.targets(wanted)).map((target) => [target.id, target.room_id]));
+  return jobs.filter(({ order, reject }) => {
+    const bad = (['reply_to', 'thread_root'] as const).find((field) => {
+      const id = order[field];
+      return id !== null && targets.get(id) !== order.room_id;
+    });
+    if (bad !== undefined) reject(new Refusal('not_found', { field: bad }));
+    return bad === undefined;
+  });
+}
+
+function failAll(
+  jobs: readonly { reject: (error: unknown) => void }[],
+  error: unknown,
+  report: (error: unknown) => void,
+): void {
+  const known = error instanceof Refusal || error instanceof LogUnavailable;
+  if (!known) report(error);
+  for (const job of jobs) job.reject(error);
+}
+
+/** Whether a message that exists came from this very request. */
+export function isSameSend(
+  known: KnownMessage,
+  order: Pick<NewMessage, 'room_id' | 'user_id' | 'body_hash'>,
+): boolean {
+  return (
+    known.room_id === order.room_id &&
+    known.user_id === order.user_id &&
+    Buffer.compare(known.body_hash, order.body_hash) === 0
+  );
+}
+
+/** A message as it was when it was created. */
+export function messageOf(order: SendOrder, seq_no: number, rev: number, createdAt: string): Message {
+  return {
+    id: order.id,
+    room_id: order.room_id,
+    user_id: order.user_id,
+    username: order.username,
+    seq_no,
+    rev,
+    type: 'text',
+    content: order.content,
+    metadata: order.metadataValue,
+    mentions: [],
+    reply_to: order.reply_to,
+    thread_root: order.thread_root,
+    thread_count: 0,
+    edited: false,
+    edited_at: null,
+    pinned: false,
+    reactions: [],
+    attachments: [],
+    created_at: createdAt,
+    updated_at: createdAt,
+    deleted_at: null,
+  };
+}
+
+function eventOf(message: Message): LogEvent {
+  return { room_id: message.room_id as RoomId, rev: message.rev, type: 'new_message', message };
+}

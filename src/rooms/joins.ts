@@ -1,0 +1,196 @@
+import { type Problem, Refusal } from '../protocol/errors.js';
+import type { Encoding } from '../protocol/frames.js';
+import type { RoomId, UserId } from '../protocol/ids.js';
+import type { Message, Role } from '../protocol/model.js';
+import { SYNC_LIMIT_MAX } from '../protocol/requests.js';
+import { LogUnavailable } from './log-errors-port.js';
+import type { MessageLog } from './ports.js';
+import type { JoinReader, JoinState } from './reading-port.js';
+import { canRead, enforce } from './rules.js';
+import type { Hold, Sequencer } from './sequencer.js';
+
+/**
+ * Joining, resuming and syncing: where a socket's stream meets the log without a gap or an overlap.
+ *
+ * The room is held, then read; the read covers the log up to R. What the sequencer published meanwhile (up to
+ * P ≥ R) is laid over it, and the answer says head_rev = P in the same turn in which the subscription is
+ * granted. So the answer is the state at P and the topic goes on with P + 1.
+ */
+const ANSWER_BYTES_MAX = 256 * 1024; // of messages in one answer; the rest comes by `sync` (bounded queues, I11)
+const ROOMS_AT_ONCE = 8; // reads of one resume under way together
+
+/** The payload of `joined`. */
+export interface Joined {
+  readonly room_id: RoomId;
+  readonly role: Role;
+  readonly head_seq: number;
+  readonly head_rev: number;
+  readonly last_read_seq: number;
+  readonly unread_count: number;
+  readonly messages?: readonly Message[];
+  readonly next_since?: number;
+  readonly more?: boolean;
+}
+
+export interface Synced {
+  readonly messages: readonly Message[];
+  readonly head_rev: number;
+  readonly next_since: number;
+  readonly more: boolean;
+}
+
+export interface JoinRequest {
+  readonly room_id: RoomId;
+  readonly since?: number | undefined;
+}
+
+export type JoinOutcome = Joined | ({ readonly room_id: RoomId } & Problem);
+
+export interface Joins {
+  /**
+   * Joins rooms for one socket. `done` is called once, in the turn in which the outcomes hold and the
+   * subscriptions are granted: what it sends goes before the next event.
+   */
+  join(
+    user_id: UserId,
+    encoding: Encoding,
+    requests: readonly JoinRequest[],
+    done: (outcomes: readonly JoinOutcome[]) => void,
+  ): Promise<void>;
+  /** @throws Refusal */
+  sync(user_id: UserId, room_id: RoomId, since: number, limit: number): Promise<Synced>;
+}
+
+/** A room that is read and can be joined as soon as everything is. */
+interface Prepared {
+  readonly state: JoinState & { readonly role: Role };
+  readonly hold: Hold;
+  /** The log after `since` up to `rev`; null where the client has no state yet. */
+  readonly read: { messages: readonly Message[]; rev: number; more: boolean } | null;
+}
+
+export function createJoins(
+  reader: JoinReader,
+  log: Pick<MessageLog, 'changesAfter'>,
+  sequencer: Pick<Sequencer, 'hold'>,
+): Joins {
+  async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
+    const { head, changes } = await log.changesAfter(room_id, since, limit + 1);
+    if (head === null) throw new Refusal('not_found');
+    if (since > head.head_rev) throw new Refusal('invalid_since');
+    const messages: Message[] = [];
+    for (const { message } of changes.slice(0, limit)) {
+      if (budget.bytes <= 0) break;
+      budget.bytes -= 700 + message.content.length * 2; // 700: the members beside the content, about
+      messages.push(message);
+    }
+    return { head, messages, more: messages.length < changes.length };
+  }
+
+  async function prepare(
+    request: JoinRequest,
+    state: JoinState | null,
+    hold: Hold,
+    budget: { bytes: number },
+  ): Promise<Prepared> {
+    const { role } = readable(state);
+    const known = { ...readable(state), role };
+    const { since } = request;
+    if (since !== undefined && since > known.head_rev) throw new Refusal('invalid_since');
+    let covered: Prepared['read'] = null;
+    let { head_rev, head_seq } = known;
+    if (since !== undefined) {
+      if (since === known.head_rev) covered = { messages: [], rev: since, more: false };
+      else {
+        const { head, messages, more } = await read(request.room_id, since, SYNC_LIMIT_MAX, budget);
+        covered = { messages, rev: head.head_rev, more };
+        ({ head_rev, head_seq } = head);
+      }
+    }
+    hold.opened({ room_id: request.room_id, head_rev, head_seq });
+    await hold.reached(head_rev);
+    return { state: known, hold, read: covered };
+  }
+
+  return {
+    async join(user_id, encoding, requests, done) {
+      const holds = requests.map((request) => sequencer.hold(request.room_id));
+      try {
+        const states = await reader.joinStates(
+          user_id,
+          requests.map((request) => request.room_id),
+        );
+        const prepared: (Prepared | Refusal)[] = [];
+        const budget = { bytes: ANSWER_BYTES_MAX };
+        for (let from = 0; from < requests.length; from += ROOMS_AT_ONCE) {
+          const some = requests.slice(from, from + ROOMS_AT_ONCE).map((request, i) => {
+            const hold = holds[from + i];
+            if (hold === undefined) throw new Error('a request without its hold');
+            return prepare(request, states[from + i] ?? null, hold, budget).catch(refusalOf);
+          });
+          prepared.push(...(await Promise.all(some)));
+        }
+        const outcomes = requests.map((request, i): JoinOutcome => {
+          const room = prepared[i];
+          try {
+            if (room === undefined || room instanceof Refusal) throw room ?? new Refusal('internal');
+            return finish(request, room, encoding);
+          } catch (error) {
+            return { room_id: request.room_id, ...refusalOf(error).problem };
+          }
+        });
+        done(outcomes);
+      } finally {
+        for (const hold of holds) hold.end();
+      }
+    },
+
+    async sync(user_id, room_id, since, limit) {
+      const [state] = await reader.joinStates(user_id, [room_id]);
+      readable(state ?? null);
+      const { head, messages, more } = await read(room_id, since, limit, { bytes: ANSWER_BYTES_MAX });
+      const last = messages.at(-1)?.rev ?? since;
+      return { messages, head_rev: head.head_rev, next_since: more ? last : head.head_rev, more };
+    },
+  };
+}
+
+function readable(state: JoinState | null): JoinState & { readonly role: Role } {
+  if (state === null) throw new Refusal('not_found');
+  enforce(canRead({ ...state, muted_until: null }));
+  const { role } = state;
+  if (role === null) throw new Refusal('not_a_member');
+  return { ...state, role };
+}
+
+/** Runs without a pause from the sequencer's state to the grant. */
+function finish(request: JoinRequest, room: Prepared, encoding: Encoding): Joined {
+  const { hold, read, state } = room;
+  const now = hold.state();
+  let changes: Pick<Joined, 'messages' | 'next_since' | 'more'> = {};
+  if (read?.more === true) {
+    const next_since = read.messages.at(-1)?.rev ?? request.since ?? 0;
+    changes = { messages: read.messages, next_since, more: true };
+  } else if (read !== null) {
+    const latest = new Map(read.messages.map((message) => [message.id, message]));
+    for (const event of hold.eventsAfter(read.rev)) latest.set(event.message.id, event.message);
+    const messages = [...latest.values()].sort((a, b) => a.rev - b.rev);
+    changes = { messages, next_since: now.head_rev, more: false };
+  }
+  hold.grant(encoding);
+  return {
+    room_id: request.room_id,
+    role: state.role,
+    head_seq: now.head_seq,
+    head_rev: now.head_rev,
+    last_read_seq: state.last_read_seq,
+    unread_count: Math.max(0, now.head_seq - state.last_read_seq),
+    ...changes,
+  };
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof LogUnavailable) return new Refusal('unavailable');
+  throw error;
+}

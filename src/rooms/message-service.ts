@@ -1,0 +1,188 @@
+import * as crypto from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { Refusal } from '../protocol/errors.js';
+import { type MessageId, newId, type RoomId, type UserId } from '../protocol/ids.js';
+import type { Message } from '../protocol/model.js';
+import { METADATA_MAX_BYTES, type SendBody } from '../protocol/requests.js';
+import type { Admission } from './admission.js';
+import { type BatchWriter, isSameSend, messageOf, type SendOrder } from './batch-writer.js';
+import type { KnownMessage, MessageLog, Standing } from './ports.js';
+import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enforce } from './rules.js';
+
+const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
+
+/** Who acts. The name in the token may be old; the one in messages comes from admission. */
+export interface Author {
+  readonly user_id: UserId;
+}
+
+/** What became of a send; for a repeat, the message as it was created. */
+export interface SendResult {
+  readonly message: Message;
+  readonly duplicate: boolean;
+}
+
+export interface MessageService {
+  /**
+   * Sends a message, or answers a repeat of one with its first result, before limits and mutes.
+   * @param over milliseconds to wait where the sender is over a limit, else null
+   * @throws Refusal
+   */
+  send(author: Author, room_id: RoomId, body: SendBody, over: number | null): Promise<SendResult>;
+  /** @throws Refusal; `unavailable` leaves open whether it was done, and may be asked again */
+  edit(author: Author, room_id: RoomId, id: MessageId, content: string): Promise<Message>;
+  delete(author: Author, room_id: RoomId, id: MessageId): Promise<Message>;
+  /** Refuses whoever may not read the room's messages. */
+  checkReader(author: Author, room_id: RoomId): Promise<void>;
+}
+
+export function createMessageService(ports: {
+  readonly log: Pick<MessageLog, 'known'>;
+  readonly admission: Admission;
+  readonly writer: BatchWriter;
+}): MessageService {
+  const { log, admission, writer } = ports;
+  const recent = new LRUCache<MessageId, KnownMessage>({ max: RECENT_IDS_MAX });
+  const underway = new Map<MessageId, { readonly order: SendOrder; readonly result: Promise<SendResult> }>();
+
+  async function standingOf(room_id: RoomId, user_id: UserId): Promise<Standing> {
+    const found = admission.of(room_id, user_id);
+    const standing = found instanceof Promise ? await found : found;
+    if (standing === null) throw new Refusal('not_found');
+    return standing;
+  }
+
+  function repeatOf(known: KnownMessage, order: SendOrder): SendResult {
+    if (!isSameSend(known, order)) throw new Refusal('id_conflict', { field: 'id' });
+    return { message: messageOf(order, known.seq_no, known.rev, known.created_at), duplicate: true };
+  }
+
+  /** The first result where the client's id is known; null for a message that is new as far as is known here. */
+  async function repeat(order: SendOrder): Promise<SendResult | null> {
+    const known = recent.get(order.id);
+    if (known !== undefined) return repeatOf(known, order);
+    const first = underway.get(order.id);
+    if (first === undefined) return null;
+    if (!isSameOrder(first.order, order)) throw new Refusal('id_conflict', { field: 'id' });
+    const { message } = await first.result;
+    return { message, duplicate: true };
+  }
+
+  async function write(order: SendOrder): Promise<SendResult> {
+    const outcome = await writer.send(order);
+    if ('exists' in outcome) {
+      recent.set(order.id, outcome.exists);
+      return repeatOf(outcome.exists, order);
+    }
+    const message = outcome.sent;
+    const { seq_no, rev, created_at } = message;
+    const { id, room_id, user_id, body_hash } = order;
+    recent.set(id, { id, room_id, user_id, body_hash, seq_no, rev, created_at });
+    return { message, duplicate: false };
+  }
+
+  /** A refused send is refused only after making sure that it isn't the repeat of one that was accepted. */
+  async function refuse(order: SendOrder, hasOwnId: boolean, refusal: Refusal): Promise<SendResult> {
+    const known = hasOwnId ? (await log.known([order.id]))[0] : undefined;
+    if (known === undefined || !isSameSend(known, order)) throw refusal;
+    recent.set(order.id, known);
+    return repeatOf(known, order);
+  }
+
+  function refusalOf(decision: Decision, over: number | null): Refusal | null {
+    if (decision !== null) return new Refusal(decision);
+    return over === null ? null : new Refusal('rate_limited', { retryAfterMs: over });
+  }
+
+  return {
+    async send(author, room_id, body, over) {
+      const order = orderOf(author, room_id, body);
+      if (body.id !== undefined) {
+        const first = await repeat(order);
+        if (first !== null) return first;
+      }
+      const found = admission.of(room_id, author.user_id);
+      const standing = found instanceof Promise ? await found : found;
+      const decision: Decision = standing === null ? 'not_found' : canSend(standing, Date.now());
+      const refusal = refusalOf(decision, over);
+      if (refusal !== null || standing === null) {
+        return refuse(order, body.id !== undefined, refusal ?? new Refusal('not_found'));
+      }
+      const second = underway.get(order.id); // it may have come while the standing was read
+      if (second !== undefined) return (await repeat(order)) ?? write(order);
+      const result = write({ ...order, username: standing.username });
+      if (body.id !== undefined) {
+        underway.set(order.id, { order, result });
+        const done = () => underway.delete(order.id);
+        result.then(done, done);
+      }
+      return result;
+    },
+
+    async edit(author, room_id, id, content) {
+      const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
+      enforce(canRead(actor));
+      return writer.edit({ id, room_id, content }, (target) => canEditMessage(actor, target, Date.now()));
+    },
+
+    async delete(author, room_id, id) {
+      const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
+      enforce(canRead(actor));
+      return writer.delete({ id, room_id }, (target) => canDeleteMessage(actor, target));
+    },
+
+    async checkReader(author, room_id) {
+      enforce(canRead(await standingOf(room_id, author.user_id)));
+    },
+  };
+}
+
+function isSameOrder(a: SendOrder, b: SendOrder): boolean {
+  return a.room_id === b.room_id && a.user_id === b.user_id && Buffer.compare(a.body_hash, b.body_hash) === 0;
+}
+
+/** Checks what the schema can't, and prepares a message for the log. */
+function orderOf(author: Author, room_id: RoomId, body: SendBody): SendOrder {
+  if (body.content === '' && !body.attachment_ids?.length) {
+    throw new Refusal('bad_request', { field: 'content', sentence: 'A message needs content.' });
+  }
+  const metadataValue = body.metadata ?? {};
+  const metadata = Object.keys(metadataValue).length === 0 ? null : JSON.stringify(metadataValue);
+  if (metadata !== null && Buffer.byteLength(metadata) > METADATA_MAX_BYTES) {
+    throw new Refusal('bad_request', { field: 'metadata', sentence: 'metadata is at most 4 KB as JSON.' });
+  }
+  // Nothing can be attached yet, so that every id is one that doesn't exist.
+  if (body.attachment_ids?.length) throw new Refusal('not_found', { field: 'attachment_ids' });
+  const reply_to = (body.reply_to ?? null) as MessageId | null;
+  const thread_root = (body.thread_root ?? null) as MessageId | null;
+  return {
+    id: (body.id ?? newId()) as MessageId,
+    room_id,
+    user_id: author.user_id,
+    username: '',
+    content: body.content,
+    metadata,
+    metadataValue,
+    reply_to,
+    thread_root,
+    body_hash: hashBody([
+      body.content,
+      reply_to,
+      thread_root,
+      metadata === null ? null : sorted(metadataValue),
+    ]),
+  };
+}
+
+/** SHA-256 of a body in one fixed form. */
+function hashBody(parts: readonly unknown[]): Uint8Array {
+  return crypto.hash('sha256', JSON.stringify(parts), 'buffer');
+}
+
+/** The value with the members of every object in one order: encodings and retries may order them differently. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, member]) => [key, sorted(member)]));
+}

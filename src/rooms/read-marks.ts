@@ -1,0 +1,42 @@
+import { deferred } from '../lib/deferred.js';
+import type { RoomId, UserId } from '../protocol/ids.js';
+
+/** A user's read watermark in a room, as it is to be moved. */
+export interface ReadMark {
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  readonly seq_no: number;
+}
+
+/**
+ * Gathers watermarks while a statement is under way: one statement moves all, the furthest of each user and
+ * room. Resolves once committed.
+ * @param store moves them forward only, and at most to the room's head
+ */
+export function createReadMarks(store: (marks: readonly ReadMark[]) => Promise<void>) {
+  let marks = new Map<string, ReadMark>();
+  let next = deferred<void>();
+  let running = false;
+
+  async function run(): Promise<void> {
+    running = true;
+    await Promise.resolve();
+    while (marks.size > 0) {
+      const batch = [...marks.values()];
+      const done = next;
+      marks = new Map();
+      next = deferred<void>();
+      await store(batch).then(done.resolve, done.reject);
+    }
+    running = false;
+  }
+
+  return (mark: ReadMark): Promise<void> => {
+    const key = `${mark.room_id}:${mark.user_id}`;
+    const seq_no = Math.max(mark.seq_no, marks.get(key)?.seq_no ?? 0);
+    marks.set(key, { ...mark, seq_no });
+    const { promise } = next;
+    if (!running) void run();
+    return promise;
+  };
+}

@@ -1,0 +1,17 @@
+import type { RoomId, UserId } from '../protocol/ids.js';
+import type { Role, RoomType } from '../protocol/model.js';
+
+/** How a room stands for one user, from one snapshot. */
+export interface JoinState {
+  readonly room_id: RoomId;
+  readonly room_type: RoomType;
+  readonly role: Role | null;
+  readonly last_read_seq: number;
+  readonly head_seq: number;
+  readonly head_rev: number;
+}
+
+export interface JoinReader {
+  /** In the order of the rooms; null where one doesn't exist. @throws StoreUnavailable */
+  joinStates(user_id: UserId, rooms: readonly RoomId[]): Promise<(JoinState | null)[]>;
+}

@@ -1,0 +1,296 @@
+import { Refusal } from '../protocol/errors.js';
+import type { Encoding } from '../protocol/frames.js';
+import type { RoomId } from '../protocol/ids.js';
+import { type LogEvent, rebuildEvents } from './events.js';
+import type { MessageLog, RoomHead } from './ports.js';
+
+/**
+ * The only place from which a room's log events leave for its topics: strictly in rev order, each once.
+ * A room is tracked while sockets of this process have joined it or are about to.
+ *
+ *   untracked ──hold──► opening ──opened(head)──► in order ◄──filled── waiting for a gap
+ *       ▲                                            │  ▲                    ▲
+ *       └──────── last grant and hold gone ──────────┘  └── rev = position+1 │ rev beyond, or a head beyond
+ *
+ * A gap (a change of another node, or of a shard that crashed) waits GAP_WAIT_MS for the missing event, then
+ * is read from the log. Heads of tracked rooms are polled, so that a change nobody told of is found as well.
+ */
+const GAP_WAIT_MS = 100; // DESIGN §2
+const FILL_RETRY_MS = 250; // while the database is away
+const FILL_MAX = 1_000; // a longer gap is not replayed: sockets are told to sync
+const POLL_EVERY_MS = 500;
+const POLL_ROUND_MS = 10_000; // every tracked room once in this time (DESIGN §2, I10)
+const COLLECTED_MAX = 2_000; // events of one room during one join
+const REACH_TIMEOUT_MS = 2_000;
+
+export interface EventSink {
+  /** Encodes and sends an event to the room's topics. */
+  publish(event: LogEvent, listeners: Readonly<Record<Encoding, number>>): void;
+  /** Revs up to `rev` can't be replayed: the room's sockets have to sync. */
+  resync(room_id: RoomId, rev: number): void;
+}
+
+interface Tracked {
+  readonly room_id: RoomId;
+  /** The last rev that was published; null while opening. */
+  position: number | null;
+  headSeq: number;
+  readonly listeners: Record<Encoding, number>;
+  readonly early: Map<number, LogEvent>;
+  /** The highest rev known to exist. */
+  target: number;
+  timer: NodeJS.Timeout | null;
+  holds: number;
+  /** What was published while somebody holds. */
+  collected: LogEvent[];
+  waiters: { readonly rev: number; readonly resolve: () => void }[];
+}
+
+/** A room that is being joined: it stays tracked, and what is published meanwhile is kept. */
+export interface Hold {
+  /** Says how the log stood in a read made after the hold began; the first one starts the room. */
+  opened(head: RoomHead): void;
+  /** Resolves once everything up to `rev` is published. @throws Refusal `unavailable` after 2 s */
+  reached(rev: number): Promise<void>;
+  /** Published so far. Good until the caller next awaits. */
+  state(): { readonly head_rev: number; readonly head_seq: number };
+  /** The events after `rev` published since the hold began. @throws Refusal `overloaded` when too many */
+  eventsAfter(rev: number): readonly LogEvent[];
+  grant(encoding: Encoding): void;
+  end(): void;
+}
+
+export interface Sequencer {
+  /** Takes committed events: this node's from the batch writer, others' from the bus. */
+  offer(events: readonly LogEvent[]): void;
+  hold(room_id: RoomId): Hold;
+  /** Ends one subscription that a grant began. */
+  release(room_id: RoomId, encoding: Encoding): void;
+  /** After a restart: rooms that sockets have joined, and what these have seen. */
+  restore(rooms: readonly { room_id: RoomId; rev: number; json: number; msgpack: number }[]): void;
+  listeners(room_id: RoomId): Readonly<Record<Encoding, number>>;
+  close(): void;
+  readonly totals: { gapsFilled: number; trackedRooms(): number };
+}
+
+export function createSequencer(
+  log: Pick<MessageLog, 'changesAfter' | 'heads'>,
+  sink: EventSink,
+  report: (error: unknown) => void,
+): Sequencer {
+  const rooms = new Map<RoomId, Tracked>();
+  const totals = { gapsFilled: 0, trackedRooms: () => rooms.size };
+  let pollQueue: RoomId[] = [];
+
+  function track(room_id: RoomId): Tracked {
+    const tracked: Tracked = {
+      room_id,
+      position: null,
+      headSeq: 0,
+      listeners: { json: 0, msgpack: 0 },
+      early: new Map(),
+      target: 0,
+      timer: null,
+      holds: 0,
+      collected: [],
+      waiters: [],
+    };
+    rooms.set(room_id, tracked);
+    return tracked;
+  }
+
+  function untrackIfUnused(room: Tracked): void {
+    if (room.holds > 0 || room.listeners.json > 0 || room.listeners.msgpack > 0) return;
+    if (room.timer !== null) clearTimeout(room.timer);
+    rooms.delete(room.room_id);
+  }
+
+  function publish(room: Tracked, event: LogEvent): void {
+    room.position = event.rev;
+    if (event.type === 'new_message') room.headSeq = event.message.seq_no;
+    if (room.holds > 0 && room.collected.length <= COLLECTED_MAX) room.collected.push(event);
+    sink.publish(event, room.listeners);
+  }
+
+  /** Publishes what has become contiguous; waits for the rest. */
+  function advance(room: Tracked): void {
+    if (room.position === null) return;
+    for (;;) {
+      const next = room.early.get(room.position + 1);
+      if (next === undefined) break;
+      room.early.delete(next.rev);
+      publish(room, next);
+    }
+    settleWaiters(room);
+    if (room.position < room.target) waitForGap(room, GAP_WAIT_MS);
+  }
+
+  function settleWaiters(room: Tracked): void {
+    if (room.waiters.length === 0) return;
+    const position = room.position ?? -1;
+    const reached = room.waiters.filter((waiter) => waiter.rev <= position);
+    room.waiters = room.waiters.filter((waiter) => waiter.rev > position);
+    for (const waiter of reached) waiter.resolve();
+  }
+
+  function waitForGap(room: Tracked, ms: number): void {
+    room.timer ??= setTimeout(() => {
+      void fill(room).then((ok) => {
+        room.timer = null;
+        if (rooms.get(room.room_id) !== room || room.position === null) return;
+        if (room.position < room.target) waitForGap(room, ok ? GAP_WAIT_MS : FILL_RETRY_MS);
+      });
+    }, ms);
+  }
+
+  async function fill(room: Tracked): Promise<boolean> {
+    const from = room.position;
+    if (from === null || from >= room.target) return true;
+    try {
+      const { head, changes } = await log.changesAfter(room.room_id, from, FILL_MAX);
+      if (rooms.get(room.room_id) !== room) return true;
+      if (head === null)
+        room.target = room.position ?? 0; // the room is gone
+      else replay(room, head, changes.length >= FILL_MAX ? new Map() : rebuildEvents(room.room_id, changes));
+      return true;
+    } catch (error) {
+      report(error);
+      return false;
+    }
+  }
+
+  function replay(room: Tracked, head: RoomHead, events: ReadonlyMap<number, LogEvent>): void {
+    for (let rev = (room.position ?? 0) + 1; rev <= head.head_rev; rev++) {
+      const event = room.early.get(rev) ?? events.get(rev);
+      if (event === undefined) {
+        room.position = head.head_rev;
+        room.headSeq = Math.max(room.headSeq, head.head_seq);
+        if (room.holds > 0) room.collected.length = COLLECTED_MAX + 1; // joins under way have to read again
+        sink.resync(room.room_id, head.head_rev);
+        break;
+      }
+      totals.gapsFilled++;
+      publish(room, event);
+    }
+    for (const rev of room.early.keys()) if (rev <= (room.position ?? 0)) room.early.delete(rev);
+    advance(room);
+  }
+
+  function noteHead(room: Tracked, rev: number): void {
+    room.target = Math.max(room.target, rev);
+    if (room.position !== null && room.position < room.target) waitForGap(room, GAP_WAIT_MS);
+  }
+
+  async function poll(): Promise<void> {
+    if (pollQueue.length === 0) pollQueue = [...rooms.keys()];
+    const share = Math.ceil((rooms.size * POLL_EVERY_MS) / POLL_ROUND_MS);
+    const ids = pollQueue.splice(0, Math.max(share, 1));
+    if (ids.length === 0) return;
+    for (const head of await log.heads(ids)) {
+      const room = rooms.get(head.room_id);
+      if (room !== undefined) noteHead(room, head.head_rev);
+    }
+  }
+  let polling = false;
+  const pollTimer = setInterval(() => {
+    if (polling) return;
+    polling = true;
+    poll()
+      .catch(report)
+      .finally(() => {
+        polling = false;
+      });
+  }, POLL_EVERY_MS);
+
+  function makeHold(room: Tracked): Hold {
+    const first = room.collected.length;
+    return {
+      opened(head) {
+        if (room.position === null) {
+          room.position = head.head_rev;
+          room.headSeq = head.head_seq;
+          for (const rev of room.early.keys()) if (rev <= head.head_rev) room.early.delete(rev);
+          advance(room);
+        } else noteHead(room, head.head_rev);
+      },
+      reached(rev) {
+        if ((room.position ?? -1) >= rev) return Promise.resolve();
+        return new Promise((resolve, reject) => {
+          const timer = setTimeout(() => reject(new Refusal('unavailable')), REACH_TIMEOUT_MS);
+          room.waiters.push({
+            rev,
+            resolve: () => {
+              clearTimeout(timer);
+              resolve();
+            },
+          });
+        });
+      },
+      state: () => ({ head_rev: room.position ?? 0, head_seq: room.headSeq }),
+      eventsAfter(rev) {
+        if (room.collected.length > COLLECTED_MAX) throw new Refusal('overloaded');
+        return room.collected.slice(first).filter((event) => event.rev > rev);
+      },
+      grant(encoding) {
+        room.listeners[encoding]++;
+      },
+      end() {
+        if (--room.holds === 0) room.collected = [];
+        untrackIfUnused(room);
+      },
+    };
+  }
+
+  return {
+    offer(events) {
+      const touched = new Set<Tracked>();
+      for (const event of events) {
+        const room = rooms.get(event.room_id);
+        if (room === undefined) continue;
+        room.target = Math.max(room.target, event.rev);
+        if (room.position !== null && event.rev === room.position + 1) publish(room, event);
+        else if (room.position === null || event.rev > room.position) room.early.set(event.rev, event);
+        touched.add(room);
+      }
+      for (const room of touched) advance(room);
+    },
+    hold(room_id) {
+      const room = rooms.get(room_id) ?? track(room_id);
+      room.holds++;
+      return makeHold(room);
+    },
+    release(room_id, encoding) {
+      const room = rooms.get(room_id);
+      if (room === undefined) return;
+      room.listeners[encoding]--;
+      untrackIfUnused(room);
+    },
+    restore(standing) {
+      for (const { room_id, rev, json, msgpack } of standing) {
+        const room = track(room_id);
+        room.position = rev;
+        room.listeners.json = json;
+        room.listeners.msgpack = msgpack;
+      }
+      pollQueue = standing.map((room) => room.room_id);
+      for (let from = 0; from < pollQueue.length; from += FILL_MAX) {
+        void log
+          .heads(pollQueue.slice(from, from + FILL_MAX))
+          .then((heads) => {
+            for (const head of heads) {
+              const room = rooms.get(head.room_id);
+              if (room !== undefined) noteHead(room, head.head_rev);
+            }
+          })
+          .catch(report);
+      }
+    },
+    listeners: (room_id) => rooms.get(room_id)?.listeners ?? { json: 0, msgpack: 0 },
+    close() {
+      clearInterval(pollTimer);
+      for (const room of rooms.values()) if (room.timer !== null) clearTimeout(room.timer);
+      rooms.clear();
+    },
+    totals,
+  };
+}

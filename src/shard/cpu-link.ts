@@ -1,0 +1,34 @@
+import type { PasswordHasher } from '../auth/ports.js';
+import type { CpuTask, ToShard } from '../ipc/messages.js';
+import { type Deferred, deferred } from '../lib/deferred.js';
+import { Refusal } from '../protocol/errors.js';
+import type { Outbox } from './outbox.js';
+
+/** CPU work by way of the front, which holds the pool: bounded there, so that a full queue says no. */
+export function createCpuLink(outbox: Outbox) {
+  const waiting = new Map<number, Deferred<unknown>>();
+  let lastId = 0;
+
+  function ask(task: CpuTask): Promise<unknown> {
+    const id = ++lastId;
+    const result = deferred<unknown>();
+    waiting.set(id, result);
+    outbox.post({ t: 'cpu', id, task });
+    return result.promise;
+  }
+
+  const hasher: PasswordHasher = {
+    hash: async (password) => (await ask({ op: 'hash_password', password })) as string,
+    verify: async (password, hash) => (await ask({ op: 'verify_password', password, hash })) as boolean,
+  };
+
+  return {
+    hasher,
+    done(message: Extract<ToShard, { t: 'cpu_done' }>): void {
+      const result = waiting.get(message.id);
+      waiting.delete(message.id);
+      if (message.ok) result?.resolve(message.value);
+      else result?.reject(message.overloaded ? new Refusal('overloaded') : new Error('a CPU task failed'));
+    },
+  };
+}

@@ -1,0 +1,158 @@
+import type { MessageReader } from '../http/message-reading-port.js';
+import type { ToShard } from '../ipc/messages.js';
+import { Refusal } from '../protocol/errors.js';
+import { answer, encodeFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
+import { type MessageId, type RoomId, shardOf } from '../protocol/ids.js';
+import {
+  type DeletePayload,
+  type EditPayload,
+  type JoinPayload,
+  type ReadBody,
+  type ResumePayload,
+  type SendBody,
+  SYNC_LIMIT_MAX,
+  type SyncPayload,
+} from '../protocol/requests.js';
+import type { JoinOutcome, Joins } from '../rooms/joins.js';
+import type { MessageService } from '../rooms/message-service.js';
+import type { ReadMark } from '../rooms/read-marks.js';
+import type { Outbox } from './outbox.js';
+
+export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
+
+export interface FrameServices {
+  readonly outbox: Outbox;
+  readonly messages: MessageService;
+  readonly joins: Joins;
+  readonly reader: Pick<MessageReader, 'roomOf'>;
+  readonly markRead: (mark: ReadMark) => Promise<void>;
+  readonly shard: number;
+  readonly shards: number;
+}
+
+interface ReplyOptions {
+  readonly subscribe?: readonly { readonly room_id: RoomId; readonly rev: number }[];
+  readonly unsubscribe?: RoomId;
+  readonly refused?: true;
+}
+
+/** Answers a request of a socket with one frame and ends the request. */
+export function reply(
+  outbox: Outbox,
+  request: FrameRequest,
+  frame: ServerFrame,
+  options: ReplyOptions = {},
+): void {
+  const at = outbox.bytes(encodeFrame(request.enc, frame));
+  outbox.post({ t: 'reply', id: request.id, conn: request.conn, at, done: true, ...options });
+}
+
+/** Answers with an `error` frame. Refused sends are marked, so that the front can count a flood. */
+export function replyError(outbox: Outbox, request: FrameRequest, refusal: Refusal): void {
+  const refused = refusal.problem.code === 'rate_limited';
+  reply(outbox, request, errorFrame(request, refusal), refused ? { refused: true } : {});
+}
+
+/** Runs one command of a socket; the payload has passed its schema in the front. @throws Refusal */
+export async function runFrame(request: FrameRequest, services: FrameServices): Promise<void> {
+  const { outbox, messages } = services;
+  const { caller } = request;
+  switch (request.type) {
+    case 'send_message': {
+      const over = request.over === null ? null : request.over.retry_after_ms;
+      const sent = await messages.send(caller, roomOf(request), request.payload as SendBody, over);
+      const { id, seq_no, rev, created_at } = sent.message;
+      const ack = { id, seq_no, rev, created_at, duplicate: sent.duplicate };
+      return reply(outbox, request, answer('message_ack', request, ack));
+    }
+    case 'edit_message': {
+      const { message_id, content } = request.payload as EditPayload;
+      return change(request, services, message_id as MessageId, (room_id, id) =>
+        messages.edit(caller, room_id, id, content),
+      );
+    }
+    case 'delete_message': {
+      const { message_id } = request.payload as DeletePayload;
+      return change(request, services, message_id as MessageId, (room_id, id) =>
+        messages.delete(caller, room_id, id),
+      );
+    }
+    case 'join_room': {
+      const { since } = request.payload as JoinPayload;
+      return services.joins.join(
+        caller.user_id,
+        request.enc,
+        [{ room_id: roomOf(request), since }],
+        ([outcome]) => {
+          if (outcome === undefined) throw new Error('a join without outcome');
+          if ('code' in outcome) {
+            const { room_id: _, ...problem } = outcome;
+            return reply(outbox, request, answer('error', request, problem));
+          }
+          reply(outbox, request, answer('joined', request, outcome), { subscribe: granted([outcome]) });
+        },
+      );
+    }
+    case 'resume': {
+      const rooms = (request.payload as ResumePayload).rooms as { room_id: RoomId; since?: number }[];
+      return services.joins.join(caller.user_id, request.enc, rooms, (outcomes) => {
+        const payload = { rooms: outcomes, last: false };
+        reply(outbox, request, answer('resumed', request, payload), { subscribe: granted(outcomes) });
+      });
+    }
+    case 'sync': {
+      const { since, limit } = request.payload as SyncPayload;
+      const synced = await services.joins.sync(
+        caller.user_id,
+        roomOf(request),
+        since,
+        limit ?? SYNC_LIMIT_MAX,
+      );
+      return reply(outbox, request, answer('synced', request, synced));
+    }
+    case 'leave_room': {
+      const room_id = roomOf(request);
+      return reply(outbox, request, answer('left', request, {}), { unsubscribe: room_id });
+    }
+    case 'mark_read': {
+      const room_id = roomOf(request);
+      await messages.checkReader(caller, room_id);
+      const { seq_no } = request.payload as ReadBody;
+      await services.markRead({ room_id, user_id: caller.user_id, seq_no });
+      return reply(outbox, request, answer('ok', request, {}));
+    }
+    case 'authenticate':
+    case 'ping':
+      throw new Error(`${request.type} is answered by the front`);
+    default:
+      return request.type satisfies never;
+  }
+}
+
+/** An edit or deletion, run by the shard of the message's room. */
+async function change(
+  request: FrameRequest,
+  services: FrameServices,
+  id: MessageId,
+  apply: (room_id: RoomId, id: MessageId) => Promise<{ readonly rev: number }>,
+): Promise<void> {
+  const room_id = request.room_id ?? (await services.reader.roomOf(id));
+  if (room_id === null) throw new Refusal('not_found');
+  if (shardOf(room_id, services.shards) !== services.shard) {
+    services.outbox.post({ t: 'reroute', id: request.id, room_id });
+    return;
+  }
+  const { rev } = await apply(room_id, id);
+  reply(services.outbox, request, answer('ok', request, { message_id: id, rev }));
+}
+
+function granted(outcomes: readonly JoinOutcome[]) {
+  return outcomes.flatMap((outcome) =>
+    'code' in outcome ? [] : [{ room_id: outcome.room_id, rev: outcome.head_rev }],
+  );
+}
+
+function roomOf(request: FrameRequest): RoomId {
+  if (request.room_id === null) throw new Refusal('bad_request', { field: 'room_id' });
+  return request.room_id;
+}

@@ -1,0 +1,261 @@
+import { performance } from 'node:perf_hooks';
+import { createAccounts } from '../auth/accounts.js';
+import { accountHandlers } from '../http/account-handlers.js';
+import { messageHandlers } from '../http/message-handlers.js';
+import { roomHandlers } from '../http/room-handlers.js';
+import type { RouteName } from '../http/routes.js';
+import type { HttpHandler } from '../http/types.js';
+import type { ShardStart, ToShard } from '../ipc/messages.js';
+import { withDeadline } from '../lib/deadline.js';
+import { createLogger } from '../observability/logger.js';
+import { ERRORS, Refusal } from '../protocol/errors.js';
+import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
+import { createAdmission } from '../rooms/admission.js';
+import { createBatchWriter, WRITE_DEADLINE_MS } from '../rooms/batch-writer.js';
+import { logEventFrame } from '../rooms/events.js';
+import { createJoins } from '../rooms/joins.js';
+import { LogUnavailable } from '../rooms/log-errors-port.js';
+import { createMessageService } from '../rooms/message-service.js';
+import type { Announcer } from '../rooms/ports.js';
+import { createReadMarks } from '../rooms/read-marks.js';
+import { roomService } from '../rooms/room-service.js';
+import { createSequencer, type EventSink } from '../rooms/sequencer.js';
+import { isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
+import { databaseAnswers } from '../store/health.js';
+import { history, messageById, roomOf, seqOf } from '../store/history.js';
+import { joinStates } from '../store/join-state.js';
+import { messageLog } from '../store/message-log.js';
+import { advanceReadMarks } from '../store/read-marks.js';
+import { roomStore } from '../store/room-store.js';
+import { sessionAlive } from '../store/sessions.js';
+import { standingReader } from '../store/standings.js';
+import { accountStore } from '../store/users.js';
+import { createCpuLink } from './cpu-link.js';
+import { type FrameServices, replyError, runFrame } from './frame-commands.js';
+import { createOutbox, type Outbox } from './outbox.js';
+
+const STATS_EVERY_MS = 1_000;
+
+/**
+ * Runs a shard on its port until it is told to drain: everything that happens to its rooms in this process.
+ * Resolves when drained; a throw inside is a crash that the front's supervisor answers with a new shard.
+ */
+export async function runShard(start: ShardStart): Promise<void> {
+  const { config, port, shard } = start;
+  const log = createLogger(config.logLevel, { thread: `shard-${shard}` });
+  const report = (error: unknown) => {
+    if (error instanceof LogUnavailable || error instanceof StoreUnavailable) {
+      log.warn({ event: 'database_unavailable', cause: String(error.cause ?? error) });
+    } else log.error({ event: 'shard_error', err: error });
+  };
+  const db = openDatabase(start.databaseUrl, config.dbPoolSize, `parley-shard-${shard}`);
+  const outbox = createOutbox(port);
+  const messagesLog = messageLog(db);
+  const sequencer = createSequencer(messagesLog, eventSink(outbox), report);
+  const writer = createBatchWriter(messagesLog, (events) => sequencer.offer(events), report);
+  const admission = createAdmission(standingReader(db));
+  const messages = createMessageService({ log: messagesLog, admission, writer });
+  const markRead = createReadMarks((marks) => advanceReadMarks(db, marks));
+  const joinReader = { joinStates: joinStates.bind(null, db) };
+  const reader = {
+    history: history.bind(null, db),
+    seqOf: seqOf.bind(null, db),
+    messageById: messageById.bind(null, db),
+    roomOf: roomOf.bind(null, db),
+  };
+  const cpu = createCpuLink(outbox);
+  const where = { shard, shards: config.shards };
+  const frames: FrameServices = {
+    ...where,
+    outbox,
+    messages,
+    markRead,
+    reader,
+    joins: createJoins(joinReader, messagesLog, sequencer),
+  };
+  const accounts = createAccounts({
+    store: accountStore(db),
+    hasher: cpu.hasher,
+    ends: { end: (sid, reason) => outbox.post({ t: 'end_session', sid, reason }) },
+    statusOf: () => 'offline',
+    jwtSecret: start.jwtSecret,
+    expirationMs: config.jwt.expirationMs,
+    refreshExpirationMs: config.jwt.refreshExpirationMs,
+  });
+  const announcer = roomAnnouncer(outbox, admission.forget);
+  const handlers: Record<RouteName, HttpHandler> = {
+    ...accountHandlers(accounts),
+    ...roomHandlers(roomService({ store: roomStore(db), announcer })),
+    ...messageHandlers({ ...where, messages, reader, markRead }),
+  };
+
+  /** The client's view of whatever a request ended with. */
+  function refusalFor(error: unknown): Refusal {
+    if (error instanceof Refusal) return error;
+    if (error instanceof LogUnavailable || error instanceof StoreUnavailable || isUnavailable(error)) {
+      return new Refusal('unavailable');
+    }
+    report(error);
+    return new Refusal('internal');
+  }
+
+  async function answerFrame(request: Extract<ToShard, { t: 'frame' }>): Promise<void> {
+    try {
+      const work = runFrame(request, frames);
+      // A send keeps its own deadline in the writer: a timer for each would cost more than the send.
+      await (request.type === 'send_message' ? work : inTime(work));
+    } catch (error) {
+      replyError(outbox, request, refusalFor(error));
+    }
+  }
+
+  async function answerHttp(request: Extract<ToShard, { t: 'http' }>): Promise<void> {
+    const { id } = request;
+    try {
+      const result = await inTime(handlers[request.route](request));
+      if ('reroute' in result) return outbox.post({ t: 'reroute', id, room_id: result.reroute });
+      const { status, data, page } = result;
+      const body = JSON.stringify({ success: true, data, ...(page === undefined ? {} : { page }) });
+      outbox.post({ t: 'http', id, status, at: outbox.bytes(body) });
+    } catch (error) {
+      const refused = refusalFor(error).problem;
+      const { status } = ERRORS[refused.code];
+      outbox.post({
+        t: 'http',
+        id,
+        status,
+        at: outbox.bytes(JSON.stringify(refused)),
+        ...(refused.retry_after_ms === undefined ? {} : { retryAfterMs: refused.retry_after_ms }),
+      });
+    }
+  }
+
+  async function answerSession(request: Extract<ToShard, { t: 'session_check' }>): Promise<void> {
+    const alive = await inTime(sessionAlive(db, request.sid, request.user_id)).catch(
+      () => 'unavailable' as const,
+    );
+    outbox.post({ t: 'session', id: request.id, alive });
+  }
+
+  let underway = 0;
+  const track = (work: Promise<void>) => {
+    underway++;
+    void work.catch(report).finally(() => underway--);
+  };
+  let drained!: () => void;
+  const done = new Promise<void>((resolve) => {
+    drained = resolve;
+  });
+
+  function receive(message: ToShard): void {
+    switch (message.t) {
+      case 'frame':
+        return track(answerFrame(message));
+      case 'http':
+        return track(answerHttp(message));
+      case 'session_check':
+        return track(answerSession(message));
+      case 'release':
+        return sequencer.release(message.room_id, message.enc);
+      case 'restore':
+        return sequencer.restore(message.rooms);
+      case 'cpu_done':
+        return cpu.done(message);
+      case 'notice':
+        return admission.forgetUser(message.notice.user_id);
+      case 'crash':
+        throw new Error('crash asked for by a test');
+      case 'drain':
+        return void drain();
+      default:
+        return message satisfies never;
+    }
+  }
+
+  /** Waits for what is under way; the front takes in nothing new meanwhile and bounds the time. */
+  async function drain(): Promise<void> {
+    while (underway > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await writer.idle();
+    outbox.post({ t: 'drained' });
+    outbox.flush();
+    drained();
+  }
+
+  let databaseUp = true;
+  let utilization = performance.eventLoopUtilization();
+  const statsTimer = setInterval(() => {
+    void databaseAnswers(db).then((up) => {
+      databaseUp = up;
+    });
+    const now = performance.eventLoopUtilization();
+    outbox.post({
+      t: 'stats',
+      stats: {
+        messages_committed: writer.totals.messages,
+        batches: writer.totals.batches,
+        tracked_rooms: sequencer.totals.trackedRooms(),
+        gaps_filled: sequencer.totals.gapsFilled,
+        utilization: performance.eventLoopUtilization(now, utilization).utilization,
+        database_up: databaseUp,
+      },
+    });
+    utilization = now;
+  }, STATS_EVERY_MS);
+
+  port.on('message', (batch: readonly ToShard[]) => {
+    for (const message of batch) receive(message);
+  });
+  await done;
+  clearInterval(statsTimer);
+  sequencer.close();
+  writer.close();
+  await db.end({ timeout: 1 });
+  port.close();
+}
+
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return withDeadline(work, WRITE_DEADLINE_MS, () => new Refusal('unavailable'));
+}
+
+function eventSink(outbox: Outbox): EventSink {
+  const encoded = (encoding: Encoding, wanted: number, frame: ServerFrame) =>
+    wanted > 0 ? outbox.bytes(encodeFrame(encoding, frame)) : null;
+  return {
+    publish(event, listeners) {
+      if (listeners.json === 0 && listeners.msgpack === 0) return;
+      const frame = logEventFrame(event);
+      const json = encoded(Encoding.json, listeners.json, frame);
+      const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
+      outbox.post({ t: 'publish', room_id: event.room_id, rev: event.rev, json, msgpack });
+    },
+    resync: (room_id, rev) => outbox.post({ t: 'resync', room_id, rev }),
+  };
+}
+
+function roomAnnouncer(outbox: Outbox, forget: (...of: Parameters<Announcer['revoke']>) => void): Announcer {
+  const both = (frame: ServerFrame) => ({
+    json: outbox.bytes(encodeFrame(Encoding.json, frame)),
+    msgpack: outbox.bytes(encodeFrame(Encoding.msgpack, frame)),
+  });
+  const frameOf = (
+    type: string,
+    room_id: Parameters<Announcer['toRoom']>[0],
+    payload: unknown,
+  ): ServerFrame => ({
+    type,
+    room_id,
+    payload,
+    timestamp: Date.now(),
+  });
+  return {
+    toRoom: (room_id, type, payload) =>
+      outbox.post({ t: 'publish', room_id, rev: null, ...both(frameOf(type, room_id, payload)) }),
+    toUser: (user_id, room_id, type, payload) =>
+      outbox.post({ t: 'to_user', user_id, ...both(frameOf(type, room_id, payload)) }),
+    revoke(room_id, user_id) {
+      forget(room_id, user_id);
+      outbox.post({ t: 'revoke', room_id, user_id });
+    },
+    standingChanged: (room_id, user_id) => forget(room_id, user_id),
+  };
+}

@@ -1,0 +1,37 @@
+import type { RoomId, UserId } from '../protocol/ids.js';
+import type { Role, RoomType } from '../protocol/model.js';
+import { type Db, run, type Tx } from './client.js';
+
+/** What a socket is told when it joins a room. */
+export interface JoinState {
+  readonly room_id: RoomId;
+  readonly room_type: RoomType;
+  /** null: not a member. */
+  readonly role: Role | null;
+  /** 0 for who isn't a member. */
+  readonly last_read_seq: number;
+  readonly head_seq: number;
+  readonly head_rev: number;
+}
+
+type JoinRow = JoinState | { readonly room_type: null };
+
+/**
+ * A user's state in rooms, in their order, of one snapshot; null where the room doesn't exist or is deleted.
+ * @throws StoreUnavailable
+ */
+export async function joinStates(
+  db: Db | Tx,
+  user_id: UserId,
+  rooms: readonly RoomId[],
+): Promise<(JoinState | null)[]> {
+  if (rooms.length === 0) return [];
+  const rows = await run(db<JoinRow[]>`
+    select r.id as room_id, r.type as room_type, rm.role, coalesce(rm.last_read_seq, 0) as last_read_seq,
+      h.head_seq, h.head_rev
+    from unnest(${[...rooms]}::uuid[]) with ordinality as i (room_id, ord)
+    left join (rooms r join room_heads h on h.room_id = r.id) on r.id = i.room_id and r.deleted_at is null
+    left join room_members rm on rm.room_id = r.id and rm.user_id = ${user_id}
+    order by i.ord`);
+  return rows.map((row) => (row.room_type === null ? null : { ...row }));
+}

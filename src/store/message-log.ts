@@ -1,0 +1,287 @@
+import type { MessageId, RoomId } from '../protocol/ids.js';
+import { BadRow, DuplicateIds, LogUnavailable } from '../rooms/log-errors-port.js';
+import type {
+  ChangedMessage,
+  DeleteOrder,
+  EditOrder,
+  KnownMessage,
+  LoggedMessage,
+  MessageLog,
+  MessageTarget,
+  NewMessage,
+  RoomBase,
+  RoomHead,
+} from '../rooms/ports.js';
+import { type Db, run, StoreUnavailable, sqlState, type Tx, violatedConstraint } from './client.js';
+import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
+
+/** The {@link MessageLog} on PostgreSQL. Every writer locks `room_heads` rows first, in room-id order. */
+export function messageLog(db: Db): MessageLog {
+  return {
+    insert: (messages, created_at) => guarded(insertMessages(db, messages, created_at)),
+    known: (ids) => guarded(knownMessages(db, ids)),
+    targets: (ids) => guarded(messageTargets(db, ids)),
+    edit: (orders, at) => guarded(editMessages(db, orders, at)),
+    delete: (orders, at) => guarded(deleteMessages(db, orders, at)),
+    heads: (room_ids) => guarded(roomHeads(db, room_ids)),
+    changesAfter: (room_id, rev, limit) => guarded(changesAfter(db, room_id, rev, limit)),
+  };
+}
+
+/** Translates what the store throws into what the port promises. */
+async function guarded<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
+  } catch (error) {
+    if (error instanceof StoreUnavailable) throw new LogUnavailable(error);
+    if (violatedConstraint(error) === 'messages_pkey') throw new DuplicateIds(error);
+    if (isRefusal(sqlState(error))) throw new BadRow(error);
+    throw error;
+  }
+}
+
+/** 22: data exceptions; 54: limits, such as nesting; 23514: a check, such as the size of jsonb's own text. */
+function isRefusal(state: string | null): boolean {
+  return state !== null && (/^(22|54)...$/.test(state) || state === '23514');
+}
+
+interface BaseRow {
+  readonly room_id: RoomId;
+  readonly base_seq: number;
+  readonly base_rev: number;
+}
+
+/**
+ * One statement: the rows' locks, the counters, the rows. What waits for a lock sees the counters as they are
+ * once it has it, because `update` reads the newest version of a row, not the snapshot's.
+ */
+async function insertMessages(
+  db: Db,
+  messages: readonly NewMessage[],
+  created_at: Date,
+): Promise<Map<RoomId, RoomBase>> {
+  if (messages.length === 0) return new Map();
+  const { counts, ords } = ordinals(messages);
+  const rooms = [...counts.keys()];
+  const rows = await run(db<BaseRow[]>`
+    with input as (
+      select * from unnest(${rooms}::uuid[], ${[...counts.values()]}::int[]) as i (room_id, n)
+    ), locked as (
+      select h.room_id from room_heads h
+      where h.room_id = any (${rooms}::uuid[]) and not h.closed
+      order by h.room_id for update
+    ), bumped as (
+      update room_heads h
+      set head_seq = h.head_seq + i.n, head_rev = h.head_rev + i.n,
+          last_activity_at = greatest(h.last_activity_at, ${created_at}::timestamptz)
+      from locked l join input i on i.room_id = l.room_id
+      where h.room_id = l.room_id
+      returning h.room_id, h.head_seq - i.n as base_seq, h.head_rev - i.n as base_rev
+    ), inserted as (
+      insert into messages (id, room_id, user_id, seq_no, rev, created_rev, content, metadata, reply_to,
+        thread_root, body_hash, created_at, updated_at)
+      select m.id, m.room_id, m.user_id, b.base_seq + m.ord, b.base_rev + m.ord, b.base_rev + m.ord, m.content,
+        m.metadata::jsonb, m.reply_to, m.thread_root, decode(m.body_hash, 'hex'), ${created_at}::timestamptz,
+        ${created_at}::timestamptz
+      from unnest(
+        ${messages.map((message) => message.id)}::uuid[],
+        ${messages.map((message) => message.room_id)}::uuid[],
+        ${messages.map((message) => message.user_id)}::uuid[],
+        ${ords}::int[],
+        ${messages.map((message) => message.content)}::text[],
+        ${messages.map((message) => message.metadata)}::text[],
+        ${messages.map((message) => message.reply_to)}::uuid[],
+        ${messages.map((message) => message.thread_root)}::uuid[],
+        ${messages.map((message) => Buffer.from(message.body_hash).toString('hex'))}::text[]
+      ) as m (id, room_id, user_id, ord, content, metadata, reply_to, thread_root, body_hash)
+      join bumped b on b.room_id = m.room_id
+    )
+    select room_id, base_seq, base_rev from bumped`);
+  return new Map(rows.map((row) => [row.room_id, { seq: row.base_seq, rev: row.base_rev }]));
+}
+
+/** How many messages each room has in the batch, and each message's number among its room's, from 1. */
+function ordinals(messages: readonly NewMessage[]): { counts: Map<RoomId, number>; ords: number[] } {
+  const counts = new Map<RoomId, number>();
+  const ords = messages.map(({ room_id }) => {
+    const ord = (counts.get(room_id) ?? 0) + 1;
+    counts.set(room_id, ord);
+    return ord;
+  });
+  return { counts, ords };
+}
+
+interface KnownRow extends Omit<KnownMessage, 'created_at'> {
+  readonly created_at: Date;
+}
+
+async function knownMessages(db: Db, ids: readonly MessageId[]): Promise<KnownMessage[]> {
+  if (ids.length === 0) return [];
+  const rows = await run(db<KnownRow[]>`
+    select id, room_id, user_id, seq_no, created_rev as rev, created_at, body_hash
+    from messages where id = any (${[...ids]}::uuid[])`);
+  return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
+}
+
+async function messageTargets(db: Db, ids: readonly MessageId[]): Promise<MessageTarget[]> {
+  if (ids.length === 0) return [];
+  return await run(db<MessageTarget[]>`
+    select m.id, m.room_id, m.user_id, m.deleted_at is not null as deleted, rm.role as author_role
+    from messages m
+    join rooms r on r.id = m.room_id and r.deleted_at is null
+    left join room_members rm on rm.room_id = m.room_id and rm.user_id = m.user_id
+    where m.id = any (${[...ids]}::uuid[])`);
+}
+
+interface ChangedRow extends MessageRow {
+  readonly changed: boolean;
+}
+
+async function editMessages(
+  db: Db,
+  orders: readonly EditOrder[],
+  at: Date,
+): Promise<Map<MessageId, ChangedMessage>> {
+  if (orders.length === 0) return new Map();
+  const [, rows] = await run(
+    db.begin((tx) => [
+      lockHeads(tx, orders),
+      tx<ChangedRow[]>`
+        with found as (
+          select m.id, m.room_id, m.content as old, i.content as new, i.ord, h.head_rev,
+            m.content <> i.content as changed
+          from unnest(
+            ${orders.map((order) => order.id)}::uuid[],
+            ${orders.map((order) => order.room_id)}::uuid[],
+            ${orders.map((order) => order.content)}::text[]
+          ) with ordinality as i (id, room_id, content, ord)
+          join messages m on m.id = i.id and m.room_id = i.room_id and m.deleted_at is null
+          join room_heads h on h.room_id = m.room_id and not h.closed
+        ), numbered as (
+          select id, room_id, old, new, head_rev + row_number() over (partition by room_id order by ord) as rev
+          from found where changed
+        ), bumped as (
+          update room_heads h set head_rev = n.rev
+          from (select room_id, max(rev) as rev from numbered group by room_id) n
+          where h.room_id = n.room_id
+        ), kept as (
+          insert into message_edits (message_id, rev, content, edited_at)
+          select id, rev, old, ${at}::timestamptz from numbered
+        ), updated as (
+          update messages m
+          set content = n.new, rev = n.rev, updated_at = ${at}::timestamptz, edited_at = ${at}::timestamptz
+          from numbered n where m.id = n.id
+          returning m.*
+        )
+        select ${messageColumns(tx)}, m.changed
+        from (
+          select *, true as changed from updated
+          union all
+          select m.*, false from found f join messages m on m.id = f.id where not f.changed
+        ) m
+        join users u on u.id = m.user_id`,
+    ]),
+  );
+  return toChanged(rows);
+}
+
+async function deleteMessages(
+  db: Db,
+  orders: readonly DeleteOrder[],
+  at: Date,
+): Promise<Map<MessageId, ChangedMessage>> {
+  if (orders.length === 0) return new Map();
+  const [, rows] = await run(
+    db.begin((tx) => [
+      lockHeads(tx, orders),
+      tx<ChangedRow[]>`
+        with found as (
+          select m.id, m.room_id, i.ord, h.head_rev, m.deleted_at is null as changed
+          from unnest(
+            ${orders.map((order) => order.id)}::uuid[], ${orders.map((order) => order.room_id)}::uuid[]
+          ) with ordinality as i (id, room_id, ord)
+          join messages m on m.id = i.id and m.room_id = i.room_id
+          join room_heads h on h.room_id = m.room_id and not h.closed
+        ), numbered as (
+          select id, room_id, head_rev + row_number() over (partition by room_id order by ord) as rev
+          from found where changed
+        ), bumped as (
+          update room_heads h set head_rev = n.rev
+          from (select room_id, max(rev) as rev from numbered group by room_id) n
+          where h.room_id = n.room_id
+        ), blanked as (
+          update message_edits e set content = '' from numbered n where e.message_id = n.id
+        ), updated as (
+          update messages m
+          set content = '', metadata = null, mentions = null, rev = n.rev,
+              updated_at = ${at}::timestamptz, deleted_at = ${at}::timestamptz
+          from numbered n where m.id = n.id
+          returning m.*
+        )
+        select ${messageColumns(tx)}, m.changed
+        from (
+          select *, true as changed from updated
+          union all
+          select m.*, false from found f join messages m on m.id = f.id where not f.changed
+        ) m
+        join users u on u.id = m.user_id`,
+    ]),
+  );
+  return toChanged(rows);
+}
+
+/**
+ * Takes the rooms' locks. A statement of its own: the next one's snapshot then holds all that earlier owners
+ * of the locks committed.
+ */
+function lockHeads(tx: Tx, orders: readonly { readonly room_id: RoomId }[]) {
+  const rooms = [...new Set(orders.map((order) => order.room_id))];
+  return tx`
+    select from room_heads where room_id = any (${rooms}::uuid[]) and not closed
+    order by room_id for update`;
+}
+
+function toChanged(rows: readonly ChangedRow[]): Map<MessageId, ChangedMessage> {
+  return new Map(rows.map((row) => [row.id as MessageId, { message: toMessage(row), changed: row.changed }]));
+}
+
+async function roomHeads(db: Db, room_ids: readonly RoomId[]): Promise<RoomHead[]> {
+  if (room_ids.length === 0) return [];
+  return await run(db<RoomHead[]>`
+    select room_id, head_seq, head_rev from room_heads
+    where room_id = any (${[...room_ids]}::uuid[]) and not closed`);
+}
+
+type ChangeRow = { readonly head_seq: number; readonly head_rev: number } & (
+  | (MessageRow & { readonly created_rev: number; readonly edit_revs: number[] })
+  | { readonly id: null }
+);
+
+async function changesAfter(
+  db: Db,
+  room_id: RoomId,
+  rev: number,
+  limit: number,
+): Promise<{ head: RoomHead | null; changes: LoggedMessage[] }> {
+  const rows = await run(db<ChangeRow[]>`
+    select h.head_seq, h.head_rev, c.*
+    from room_heads h
+    left join lateral (
+      select ${messageColumns(db)}, m.created_rev, array(
+        select e.rev from message_edits e where e.message_id = m.id and e.rev > ${rev} order by e.rev
+      ) as edit_revs
+      from messages m join users u on u.id = m.user_id
+      where m.room_id = h.room_id and m.rev > ${rev}
+      order by m.rev limit ${limit}
+    ) c on true
+    where h.room_id = ${room_id} and not h.closed
+    order by c.rev`);
+  const [first] = rows;
+  if (first === undefined) return { head: null, changes: [] };
+  const changes = rows.flatMap((row) =>
+    row.id === null
+      ? []
+      : [{ message: toMessage(row), created_rev: row.created_rev, edit_revs: row.edit_revs }],
+  );
+  return { head: { room_id, head_seq: first.head_seq, head_rev: first.head_rev }, changes };
+}
