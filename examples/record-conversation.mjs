@@ -131,6 +131,7 @@ async function main() {
     process.kill(server.pid, 'SIGKILL');
     await server.ended;
     await sleep(Number(values.down));
+    say('');
     server = await startServer(port);
     say('');
   }

@@ -1,8 +1,9 @@
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
-import { ERRORS, type Problem, problem } from '../protocol/errors.js';
+import { type Problem, problem } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
 import type { AddressReader } from './client-address.js';
 import type { Cors } from './cors.js';
+import { openExchange } from './http-exchange.js';
 import { bearerToken } from './http-request.js';
 import type { SessionRegistry, TokenCheck } from './ports.js';
 import type { Socket } from './socket.js';
@@ -33,10 +34,7 @@ interface Offer {
 /** Decides on an upgrade (PROTOCOL §3): origin, connection limits and, where there is one, the token. */
 export function upgradeHandler(deps: UpgradeDeps) {
   return (res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void => {
-    let aborted = false;
-    res.onAborted(() => {
-      aborted = true;
-    });
+    const exchange = openExchange(res, req, deps.cors);
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
     const offer = readOffer(req.getHeader('sec-websocket-protocol'));
@@ -44,18 +42,9 @@ export function upgradeHandler(deps: UpgradeDeps) {
     const authorization = req.getHeader('authorization');
     const origin = req.getHeader('origin');
 
-    const refuse = (why: Problem) => {
-      if (aborted) return;
-      res.cork(() => {
-        res
-          .writeStatus(`${ERRORS[why.code].status} `)
-          .writeHeader('content-type', 'application/json; charset=utf-8');
-        if (why.retry) res.writeHeader('retry-after', '1');
-        res.end(JSON.stringify({ success: false, ...why }), true);
-      });
-    };
+    const refuse = (why: Problem) => exchange.refuse(why, { close: true });
     const finish = (check: TokenCheck | null) => {
-      if (aborted) return;
+      if (!exchange.isOpen()) return;
       if (deps.tooMany(address, check)) return refuse(problem('rate_limited'));
       const socket = deps.make({ enc: offer.enc, address, check, rejected: check !== null && !check.ok });
       res.cork(() => res.upgrade(socket, key, offer.selected, extensions, context));

@@ -79,13 +79,16 @@ export function parseFrame(encoding: Encoding, isBinary: boolean, bytes: ArrayBu
     });
   }
   let frame: unknown;
+  const keep = (value: unknown) => {
+    frame = value;
+  };
   try {
-    frame = isBinary
-      ? parseStrictMsgpack(new Uint8Array(bytes))
-      : parseStrictJson(Buffer.from(bytes).toString('utf8'), 'payload');
+    if (isBinary) parseStrictMsgpack(new Uint8Array(bytes), keep);
+    else parseStrictJson(Buffer.from(bytes).toString('utf8'), 'payload', keep);
   } catch (error) {
     if (error instanceof Refusal) {
-      throw new BadFrame(null, { field: error.problem.field, sentence: error.problem.error });
+      const ref = (frame as { ref?: unknown } | null | undefined)?.ref ?? null;
+      throw new BadFrame(isRef(ref) ? ref : null, { field: error.problem.field, sentence: error.problem.error });
     }
     throw new BadFrame(null, { sentence: 'The frame cannot be decoded.' });
   }

@@ -21,9 +21,14 @@ const COLON_NEXT = /\s*:/y;
  *
  * @param checkDuplicatesIn a member of the top-level object: only duplicates below it are refused (PROTOCOL
  *   §1: beside a frame's `payload` they are ignored). Without it, all are.
+ * @param decoded is handed the value before it is checked
  * @throws Refusal `bad_request`
  */
-export function parseStrictJson(text: string, checkDuplicatesIn?: string): unknown {
+export function parseStrictJson(
+  text: string,
+  checkDuplicatesIn?: string,
+  decoded?: (value: unknown) => void,
+): unknown {
   const members = scan(text);
   let value: unknown;
   try {
@@ -31,6 +36,7 @@ export function parseStrictJson(text: string, checkDuplicatesIn?: string): unkno
   } catch {
     throw new Refusal('bad_request', { sentence: 'The body is not valid JSON.' });
   }
+  decoded?.(value);
   const seen = checkValue(value, '', 0);
   if (seen !== members) {
     const duplicate = findDuplicate(text, checkDuplicatesIn);

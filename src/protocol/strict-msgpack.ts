@@ -18,13 +18,16 @@ export function encodeMsgpack(value: unknown): Uint8Array {
  * Decodes one MessagePack value as strictly as `parseStrictJson` reads JSON. A walk over the bytes comes
  * first, so that a length, a nesting or a type that lies is refused before anything is allocated for it.
  *
+ * @param decoded is handed the value before it is checked
  * @throws Refusal `bad_request`
  */
-export function parseStrictMsgpack(bytes: Uint8Array): unknown {
+export function parseStrictMsgpack(bytes: Uint8Array, decoded?: (value: unknown) => void): unknown {
   const walker = new Walker(bytes);
   walker.value(0);
   if (!walker.atEnd()) throw malformed('Bytes follow the value.');
   const value: unknown = unpackr.unpack(bytes);
+  decoded?.(value);
+  if (walker.hasProto) throw new Refusal('bad_request', { field: '__proto__', sentence: 'Unknown member: __proto__' });
   if (checkValue(value, '', 0) !== walker.members) throw malformed('Duplicate member.');
   return value;
 }
@@ -36,6 +39,9 @@ function malformed(sentence: string): Refusal {
 /** One pass over encoded bytes, counting the members of all maps; holds nothing of what it passes. */
 class Walker {
   members = 0;
+  /** Whether a key says `__proto__`: msgpackr renames it while decoding. */
+  hasProto = false;
+  #stringLength = 0;
   readonly #view: DataView;
   #at = 0;
 
@@ -105,6 +111,8 @@ class Walker {
       const isString = (type >= 0xa0 && type <= 0xbf) || (type >= 0xd9 && type <= 0xdb);
       if (!isString) throw malformed('map keys are strings.');
       this.value(depth + 1);
+      const key = this.bytes.subarray(this.#at - this.#stringLength, this.#at);
+      if (PROTO.equals(key)) this.hasProto = true;
       this.value(depth + 1);
     }
   }
@@ -114,10 +122,7 @@ class Walker {
     this.#skip(length);
     const text = this.bytes.subarray(start, this.#at);
     if (!isUtf8(text)) throw malformed('a string is not UTF-8.');
-    // msgpackr renames this key while decoding, so it has to be refused here.
-    if (length === PROTO.length && PROTO.equals(text)) {
-      throw new Refusal('bad_request', { field: '__proto__', sentence: 'Unknown member: __proto__' });
-    }
+    this.#stringLength = length;
   }
 
   #uint(size: 1 | 2 | 4): number {

@@ -1,6 +1,6 @@
 import { deferred } from '../lib/deferred.js';
 import { Refusal } from '../protocol/errors.js';
-import type { MessageId, RoomId } from '../protocol/ids.js';
+import type { MessageId, RoomId, UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import type { LogEvent } from './events.js';
 import { BadRow, DuplicateIds, LogUnavailable } from './log-errors-port.js';
@@ -35,6 +35,10 @@ const RETRY_PAUSE_MS = 50; // between attempts while the database is away
 export interface SendOrder extends NewMessage {
   readonly username: string;
   readonly metadataValue: Record<string, unknown>;
+  /** Names after an `@` in the content, lower case, each once. */
+  readonly named: readonly string[];
+  /** Filled in by the writer. */
+  mentions: readonly UserId[];
 }
 
 /** What became of an insert: its message, or the message that had its id before. */
@@ -130,6 +134,7 @@ export function createBatchWriter(
     let checked = jobs;
     try {
       checked = await refuseBadReferences(log, jobs);
+      await resolveMentions(log, checked);
     } catch (error) {
       return failAll(jobs, error, report);
     }
@@ -271,7 +276,8 @@ function takeBatch(queues: Map<RoomId, Job[]>) {
   };
   let room = BATCH_MAX;
   let bytes = BATCH_BYTES_MAX;
-  for (const [room_id, queue] of queues) {
+  // A copy: what is left of a queue goes back into the map, and must not be met again in this batch.
+  for (const [room_id, queue] of [...queues]) {
     if (room <= 0 || bytes <= 0) break;
     queues.delete(room_id);
     const kind = queue.find((job) => !job.clock.expired)?.kind;
@@ -312,6 +318,16 @@ async function decideAll<
     if (decision !== null) reject(new Refusal(decision));
     return decision === null;
   });
+}
+
+/** Turns the names in messages into the ids of the room's members who bear them at this time. */
+async function resolveMentions(log: MessageLog, jobs: readonly JobOf<'send'>[]): Promise<void> {
+  const wanted = jobs.flatMap(({ order }) => order.named.map((name) => ({ room_id: order.room_id, name })));
+  if (wanted.length === 0) return;
+  const members = new Map((await log.members(wanted)).map((found) => [`${found.room_id}${found.name}`, found]));
+  for (const { order } of jobs) {
+    order.mentions = order.named.flatMap((name) => members.get(`${order.room_id}${name}`)?.user_id ?? []);
+  }
 }
 
 /** What a message answers or stands under must be in its room (a tombstone may be). */
@@ -363,7 +379,7 @@ export function messageOf(order: SendOrder, seq_no: number, rev: number, created
     type: 'text',
     content: order.content,
     metadata: order.metadataValue,
-    mentions: [],
+    mentions: [...order.mentions],
     reply_to: order.reply_to,
     thread_root: order.thread_root,
     thread_count: 0,

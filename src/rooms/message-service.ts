@@ -11,9 +11,13 @@ import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enfo
 
 const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
 
-/** Who acts. The name in the token may be old; the one in messages comes from admission. */
+const MENTION = /(?<![A-Za-z0-9_-])@([A-Za-z0-9_-]{3,50})(?![A-Za-z0-9_-])/g; // a user name (PROTOCOL §1)
+const MENTIONS_MAX = 50; // names looked up for one message
+
+/** Who acts. The name, from the token, may be old: new messages take the one that admission knows. */
 export interface Author {
   readonly user_id: UserId;
+  readonly username: string;
 }
 
 /** What became of a send; for a repeat, the message as it was created. */
@@ -54,7 +58,8 @@ export function createMessageService(ports: {
 
   function repeatOf(known: KnownMessage, order: SendOrder): SendResult {
     if (!isSameSend(known, order)) throw new Refusal('id_conflict', { field: 'id' });
-    return { message: messageOf(order, known.seq_no, known.rev, known.created_at), duplicate: true };
+    const first = { ...order, mentions: known.mentions };
+    return { message: messageOf(first, known.seq_no, known.rev, known.created_at), duplicate: true };
   }
 
   /** The first result where the client's id is known; null for a message that is new as far as is known here. */
@@ -76,8 +81,8 @@ export function createMessageService(ports: {
     }
     const message = outcome.sent;
     const { seq_no, rev, created_at } = message;
-    const { id, room_id, user_id, body_hash } = order;
-    recent.set(id, { id, room_id, user_id, body_hash, seq_no, rev, created_at });
+    const { id, room_id, user_id, body_hash, mentions } = order;
+    recent.set(id, { id, room_id, user_id, body_hash, mentions, seq_no, rev, created_at });
     return { message, duplicate: false };
   }
 
@@ -159,12 +164,14 @@ function orderOf(author: Author, room_id: RoomId, body: SendBody): SendOrder {
     id: (body.id ?? newId()) as MessageId,
     room_id,
     user_id: author.user_id,
-    username: '',
+    username: author.username,
     content: body.content,
     metadata,
     metadataValue,
     reply_to,
     thread_root,
+    named: namesIn(body.content),
+    mentions: [],
     body_hash: hashBody([
       body.content,
       reply_to,
@@ -172,6 +179,13 @@ function orderOf(author: Author, room_id: RoomId, body: SendBody): SendOrder {
       metadata === null ? null : sorted(metadataValue),
     ]),
   };
+}
+
+/** The names that a text mentions (`@name`), in lower case, each once. */
+function namesIn(content: string): string[] {
+  if (!content.includes('@')) return [];
+  const names = Array.from(content.matchAll(MENTION), ([, name = '']) => name.toLowerCase());
+  return [...new Set(names)].slice(0, MENTIONS_MAX);
 }
 
 /** SHA-256 of a body in one fixed form. */

@@ -47,6 +47,8 @@ export interface NewMessage {
   readonly metadata: string | null;
   readonly reply_to: MessageId | null;
   readonly thread_root: MessageId | null;
+  /** Members whom the content names, each once. */
+  readonly mentions: readonly UserId[];
   /** SHA-256 over what the client sent, to tell a repeat from a conflict, also after edits. */
   readonly body_hash: Uint8Array;
 }
@@ -67,6 +69,7 @@ export interface KnownMessage {
   readonly rev: number;
   /** RFC 3339. */
   readonly created_at: string;
+  readonly mentions: readonly UserId[];
   readonly body_hash: Uint8Array;
 }
 
@@ -78,6 +81,13 @@ export interface MessageTarget {
   readonly deleted: boolean;
   /** The author's role in the room; null when the author is no member any more. */
   readonly author_role: Role | null;
+}
+
+export interface NamedMember {
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  /** Lower case. */
+  readonly name: string;
 }
 
 export interface EditOrder {
@@ -128,6 +138,8 @@ export interface MessageLog {
   known(ids: readonly MessageId[]): Promise<KnownMessage[]>;
   /** Those of the ids that exist in rooms that do, in any order. */
   targets(ids: readonly MessageId[]): Promise<MessageTarget[]>;
+  /** Those of the names (lower case) that members of their room bear. */
+  members(wanted: readonly { room_id: RoomId; name: string }[]): Promise<NamedMember[]>;
   /** Applies edits (each message at most once) in their order; tombstones and strangers are missing in the result. */
   edit(orders: readonly EditOrder[], at: Date): Promise<Map<MessageId, ChangedMessage>>;
   /** Turns messages (each at most once) into tombstones, in their order. */

@@ -166,6 +166,7 @@ export function createSequencer(
         room.position = head.head_rev;
         room.headSeq = Math.max(room.headSeq, head.head_seq);
         if (room.holds > 0) room.collected.length = COLLECTED_MAX + 1; // joins under way have to read again
+        report(new Error(`revs from ${rev} to ${head.head_rev} can't be replayed`));
         sink.resync(room.room_id, head.head_rev);
         break;
       }

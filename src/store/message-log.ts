@@ -8,6 +8,7 @@ import type {
   LoggedMessage,
   MessageLog,
   MessageTarget,
+  NamedMember,
   NewMessage,
   RoomBase,
   RoomHead,
@@ -21,6 +22,7 @@ export function messageLog(db: Db): MessageLog {
     insert: (messages, created_at) => guarded(insertMessages(db, messages, created_at)),
     known: (ids) => guarded(knownMessages(db, ids)),
     targets: (ids) => guarded(messageTargets(db, ids)),
+    members: (wanted) => guarded(namedMembers(db, wanted)),
     edit: (orders, at) => guarded(editMessages(db, orders, at)),
     delete: (orders, at) => guarded(deleteMessages(db, orders, at)),
     heads: (room_ids) => guarded(roomHeads(db, room_ids)),
@@ -78,10 +80,10 @@ async function insertMessages(
       where h.room_id = l.room_id
       returning h.room_id, h.head_seq - i.n as base_seq, h.head_rev - i.n as base_rev
     ), inserted as (
-      insert into messages (id, room_id, user_id, seq_no, rev, created_rev, content, metadata, reply_to,
-        thread_root, body_hash, created_at, updated_at)
+      insert into messages (id, room_id, user_id, seq_no, rev, created_rev, content, metadata, mentions,
+        reply_to, thread_root, body_hash, created_at, updated_at)
       select m.id, m.room_id, m.user_id, b.base_seq + m.ord, b.base_rev + m.ord, b.base_rev + m.ord, m.content,
-        m.metadata::jsonb, m.reply_to, m.thread_root, decode(m.body_hash, 'hex'), ${created_at}::timestamptz,
+        m.metadata::jsonb, m.mentions::uuid[], m.reply_to, m.thread_root, decode(m.body_hash, 'hex'), ${created_at}::timestamptz,
         ${created_at}::timestamptz
       from unnest(
         ${messages.map((message) => message.id)}::uuid[],
@@ -90,14 +92,28 @@ async function insertMessages(
         ${ords}::int[],
         ${messages.map((message) => message.content)}::text[],
         ${messages.map((message) => message.metadata)}::text[],
+        ${messages.map(({ mentions }) => (mentions.length === 0 ? null : `{${mentions.join(',')}}`))}::text[],
         ${messages.map((message) => message.reply_to)}::uuid[],
         ${messages.map((message) => message.thread_root)}::uuid[],
         ${messages.map((message) => Buffer.from(message.body_hash).toString('hex'))}::text[]
-      ) as m (id, room_id, user_id, ord, content, metadata, reply_to, thread_root, body_hash)
+      ) as m (id, room_id, user_id, ord, content, metadata, mentions, reply_to, thread_root, body_hash)
       join bumped b on b.room_id = m.room_id
     )
     select room_id, base_seq, base_rev from bumped`);
   return new Map(rows.map((row) => [row.room_id, { seq: row.base_seq, rev: row.base_rev }]));
+}
+
+/** Members by name, in one statement for all rooms. */
+async function namedMembers(
+  db: Db,
+  wanted: readonly { readonly room_id: RoomId; readonly name: string }[],
+): Promise<NamedMember[]> {
+  return run(db<NamedMember[]>`
+    select w.room_id, w.name, u.id as user_id
+    from unnest(${wanted.map(({ room_id }) => room_id)}::uuid[], ${wanted.map(({ name }) => name)}::text[])
+      as w (room_id, name)
+    join users u on lower(u.username) = w.name and u.deleted_at is null
+    join room_members rm on rm.room_id = w.room_id and rm.user_id = u.id`);
 }
 
 /** How many messages each room has in the batch, and each message's number among its room's, from 1. */
@@ -118,7 +134,8 @@ interface KnownRow extends Omit<KnownMessage, 'created_at'> {
 async function knownMessages(db: Db, ids: readonly MessageId[]): Promise<KnownMessage[]> {
   if (ids.length === 0) return [];
   const rows = await run(db<KnownRow[]>`
-    select id, room_id, user_id, seq_no, created_rev as rev, created_at, body_hash
+    select id, room_id, user_id, seq_no, created_rev as rev, created_at, coalesce(mentions, '{}') as mentions,
+      body_hash
     from messages where id = any (${[...ids]}::uuid[])`);
   return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
 }

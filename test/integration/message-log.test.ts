@@ -52,7 +52,7 @@ async function deleteRoom(room: RoomId): Promise<void> {
 function said(room_id: RoomId, content: string, more: Partial<NewMessage> = {}): NewMessage {
   const body_hash = createHash('sha256').update(content).digest();
   const id = newId<MessageId>();
-  const rest = { metadata: null, reply_to: null, thread_root: null };
+  const rest = { metadata: null, mentions: [], reply_to: null, thread_root: null };
   return { id, room_id, user_id: user, content, body_hash, ...rest, ...more };
 }
 
