@@ -88,7 +88,10 @@ export function parseFrame(encoding: Encoding, isBinary: boolean, bytes: ArrayBu
   } catch (error) {
     if (error instanceof Refusal) {
       const ref = (frame as { ref?: unknown } | null | undefined)?.ref ?? null;
-      throw new BadFrame(isRef(ref) ? ref : null, { field: error.problem.field, sentence: error.problem.error });
+      throw new BadFrame(isRef(ref) ? ref : null, {
+        field: error.problem.field,
+        sentence: error.problem.error,
+      });
     }
     throw new BadFrame(null, { sentence: 'The frame cannot be decoded.' });
   }

@@ -27,7 +27,8 @@ export function parseStrictMsgpack(bytes: Uint8Array, decoded?: (value: unknown)
   if (!walker.atEnd()) throw malformed('Bytes follow the value.');
   const value: unknown = unpackr.unpack(bytes);
   decoded?.(value);
-  if (walker.hasProto) throw new Refusal('bad_request', { field: '__proto__', sentence: 'Unknown member: __proto__' });
+  if (walker.hasProto)
+    throw new Refusal('bad_request', { field: '__proto__', sentence: 'Unknown member: __proto__' });
   if (checkValue(value, '', 0) !== walker.members) throw malformed('Duplicate member.');
   return value;
 }

@@ -5,9 +5,10 @@ import { type MessageId, newId, type RoomId, type UserId } from '../protocol/ids
 import type { Message } from '../protocol/model.js';
 import { METADATA_MAX_BYTES, type SendBody } from '../protocol/requests.js';
 import type { Admission } from './admission.js';
-import { type BatchWriter, isSameSend, messageOf, type SendOrder } from './batch-writer.js';
+import type { BatchWriter } from './batch-writer.js';
 import type { KnownMessage, MessageLog, Standing } from './ports.js';
 import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enforce } from './rules.js';
+import { isSameSend, messageOf, type SendOrder } from './send-order.js';
 
 const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
 

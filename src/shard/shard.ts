@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { createAccounts } from '../auth/accounts.js';
+import { createMemoryHub, memoryBus } from '../bus/memory-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
@@ -12,7 +13,7 @@ import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import { createAdmission } from '../rooms/admission.js';
 import { createBatchWriter, WRITE_DEADLINE_MS } from '../rooms/batch-writer.js';
-import { logEventFrame } from '../rooms/events.js';
+import { type LogEvent, logEventFrame } from '../rooms/events.js';
 import { createJoins } from '../rooms/joins.js';
 import { LogUnavailable } from '../rooms/log-errors-port.js';
 import { createMessageService } from '../rooms/message-service.js';
@@ -33,6 +34,7 @@ import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { createOutbox, type Outbox } from './outbox.js';
+import { connectRelay } from './relay.js';
 
 const STATS_EVERY_MS = 1_000;
 
@@ -50,9 +52,16 @@ export async function runShard(start: ShardStart): Promise<void> {
   };
   const db = openDatabase(start.databaseUrl, config.dbPoolSize, `parley-shard-${shard}`);
   const outbox = createOutbox(port);
+  const where = { shard, shards: config.shards };
   const messagesLog = messageLog(db);
   const sequencer = createSequencer(messagesLog, eventSink(outbox), report);
-  const writer = createBatchWriter(messagesLog, (events) => sequencer.offer(events), report);
+  const bus = memoryBus(createMemoryHub(), `node-${process.pid}`);
+  const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
+  const committed = (events: readonly LogEvent[]) => {
+    sequencer.offer(events);
+    relay.publish(events);
+  };
+  const writer = createBatchWriter(messagesLog, committed, report);
   const admission = createAdmission(standingReader(db));
   const messages = createMessageService({ log: messagesLog, admission, writer });
   const markRead = createReadMarks((marks) => advanceReadMarks(db, marks));
@@ -64,7 +73,6 @@ export async function runShard(start: ShardStart): Promise<void> {
     roomOf: roomOf.bind(null, db),
   };
   const cpu = createCpuLink(outbox);
-  const where = { shard, shards: config.shards };
   const frames: FrameServices = {
     ...where,
     outbox,
@@ -208,6 +216,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   await done;
   clearInterval(statsTimer);
   sequencer.close();
+  await bus.close();
   writer.close();
   await db.end({ timeout: 1 });
   port.close();

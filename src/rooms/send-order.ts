@@ -1,0 +1,52 @@
+import type { UserId } from '../protocol/ids.js';
+import type { Message } from '../protocol/model.js';
+import type { KnownMessage, NewMessage } from './ports.js';
+
+/** A message that is to be sent, with what its event and its answer need beside the row. */
+export interface SendOrder extends NewMessage {
+  readonly username: string;
+  readonly metadataValue: Record<string, unknown>;
+  /** Names after an `@` in the content, lower case, each once. */
+  readonly named: readonly string[];
+  /** Filled in by the writer. */
+  mentions: readonly UserId[];
+}
+
+/** Whether a message that exists came from this very request. */
+export function isSameSend(
+  known: KnownMessage,
+  order: Pick<NewMessage, 'room_id' | 'user_id' | 'body_hash'>,
+): boolean {
+  return (
+    known.room_id === order.room_id &&
+    known.user_id === order.user_id &&
+    Buffer.compare(known.body_hash, order.body_hash) === 0
+  );
+}
+
+/** A message as it was when it was created. */
+export function messageOf(order: SendOrder, seq_no: number, rev: number, createdAt: string): Message {
+  return {
+    id: order.id,
+    room_id: order.room_id,
+    user_id: order.user_id,
+    username: order.username,
+    seq_no,
+    rev,
+    type: 'text',
+    content: order.content,
+    metadata: order.metadataValue,
+    mentions: [...order.mentions],
+    reply_to: order.reply_to,
+    thread_root: order.thread_root,
+    thread_count: 0,
+    edited: false,
+    edited_at: null,
+    pinned: false,
+    reactions: [],
+    attachments: [],
+    created_at: createdAt,
+    updated_at: createdAt,
+    deleted_at: null,
+  };
+}

@@ -1,0 +1,117 @@
+import { Refusal } from '../protocol/errors.js';
+import type { MessageId, RoomId } from '../protocol/ids.js';
+import type { Message } from '../protocol/model.js';
+import type { DeleteOrder, EditOrder, KnownMessage, MessageLog, MessageTarget } from './ports.js';
+import type { Decision } from './rules.js';
+import type { SendOrder } from './send-order.js';
+
+/** The changes that wait for the group commit, and what is looked up for a batch before it is committed. */
+const BATCH_MAX = 256; // messages in one statement: beyond it the statement grows slower than it saves
+const BATCH_BYTES_MAX = 1024 * 1024; // of content in one statement
+
+/** What became of an insert: its message, or the message that had its id before. */
+export type SendOutcome = { readonly sent: Message } | { readonly exists: KnownMessage };
+
+export type Job = { readonly clock: Clock; readonly reject: (error: unknown) => void } & (
+  | { readonly kind: 'send'; readonly order: SendOrder; readonly resolve: (outcome: SendOutcome) => void }
+  | ({ readonly kind: 'edit'; readonly order: EditOrder } & ChangeJob)
+  | ({ readonly kind: 'delete'; readonly order: DeleteOrder } & ChangeJob)
+);
+export interface ChangeJob {
+  readonly decide: Decide;
+  readonly resolve: (message: Message) => void;
+}
+/** How long a job has waited; once expired it is answered and no more begun. */
+export interface Clock {
+  readonly queuedAt: number;
+  expired: boolean;
+}
+export interface Ends<T> {
+  readonly clock: Clock;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+export type JobOf<Kind extends Job['kind']> = Extract<Job, { kind: Kind }>;
+
+/** Whether a change may be made to the message it is aimed at. Asked in the room's order of changes. */
+export type Decide = (target: MessageTarget) => Decision;
+
+/** Takes a batch off the queues: of each room the jobs at its head that are of one kind. */
+export function takeBatch(queues: Map<RoomId, Job[]>) {
+  const batch = {
+    sends: [] as JobOf<'send'>[],
+    edits: [] as JobOf<'edit'>[],
+    deletes: [] as JobOf<'delete'>[],
+  };
+  let room = BATCH_MAX;
+  let bytes = BATCH_BYTES_MAX;
+  // A copy: what is left of a queue goes back into the map, and must not be met again in this batch.
+  for (const [room_id, queue] of [...queues]) {
+    if (room <= 0 || bytes <= 0) break;
+    queues.delete(room_id);
+    const kind = queue.find((job) => !job.clock.expired)?.kind;
+    const changed = new Set<MessageId>();
+    let taken = 0;
+    for (const job of queue) {
+      if (job.clock.expired) {
+        taken++;
+        continue;
+      }
+      if (job.kind !== kind || room <= 0 || bytes <= 0) break;
+      if (job.kind === 'send') batch.sends.push(job);
+      else {
+        if (changed.has(job.order.id)) break; // each message at most once in a statement
+        changed.add(job.order.id);
+        if (job.kind === 'edit') batch.edits.push(job);
+        else batch.deletes.push(job);
+      }
+      if (job.kind !== 'delete') bytes -= job.order.content.length;
+      room--;
+      taken++;
+    }
+    if (taken < queue.length) queues.set(room_id, queue.slice(taken)); // to the end: rooms take turns
+  }
+  return batch;
+}
+
+/** Keeps the changes that may be made, refuses the rest. */
+export async function decideAll<
+  Job extends ChangeJob & { order: EditOrder | DeleteOrder; reject: (error: unknown) => void },
+>(log: MessageLog, jobs: readonly Job[]): Promise<Job[]> {
+  const targets = new Map(
+    (await log.targets(jobs.map((job) => job.order.id))).map((found) => [found.id, found]),
+  );
+  return jobs.filter(({ order, decide, reject }) => {
+    const target = targets.get(order.id);
+    const decision = target === undefined || target.room_id !== order.room_id ? 'not_found' : decide(target);
+    if (decision !== null) reject(new Refusal(decision));
+    return decision === null;
+  });
+}
+
+/** Turns the names in messages into the ids of the room's members who bear them at this time. */
+export async function resolveMentions(log: MessageLog, jobs: readonly JobOf<'send'>[]): Promise<void> {
+  const wanted = jobs.flatMap(({ order }) => order.named.map((name) => ({ room_id: order.room_id, name })));
+  if (wanted.length === 0) return;
+  const members = new Map(
+    (await log.members(wanted)).map((found) => [`${found.room_id}${found.name}`, found]),
+  );
+  for (const { order } of jobs) {
+    order.mentions = order.named.flatMap((name) => members.get(`${order.room_id}${name}`)?.user_id ?? []);
+  }
+}
+
+/** What a message answers or stands under must be in its room (a tombstone may be). */
+export async function refuseBadReferences(log: MessageLog, jobs: readonly JobOf<'send'>[]) {
+  const wanted = jobs.flatMap(({ order }) => [order.reply_to, order.thread_root].filter((id) => id !== null));
+  if (wanted.length === 0) return jobs;
+  const targets = new Map((await log.targets(wanted)).map((target) => [target.id, target.room_id]));
+  return jobs.filter(({ order, reject }) => {
+    const bad = (['reply_to', 'thread_root'] as const).find((field) => {
+      const id = order[field];
+      return id !== null && targets.get(id) !== order.room_id;
+    });
+    if (bad !== undefined) reject(new Refusal('not_found', { field: bad }));
+    return bad === undefined;
+  });
+}
