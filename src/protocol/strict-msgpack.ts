@@ -14,6 +14,11 @@ export function encodeMsgpack(value: unknown): Uint8Array {
   return packr.pack(value);
 }
 
+/** Decodes what this project itself encoded. Never for bytes of a client. */
+export function decodeMsgpack(bytes: Uint8Array): unknown {
+  return unpackr.unpack(bytes);
+}
+
 /**
  * Decodes one MessagePack value as strictly as `parseStrictJson` reads JSON. A walk over the bytes comes
  * first, so that a length, a nesting or a type that lies is refused before anything is allocated for it.

@@ -2,7 +2,7 @@ import type { Bus } from '../bus/port.js';
 import type { Logger } from '../observability/logger.js';
 import { PARTITIONS, partitionOf, type RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
-import { encodeMsgpack, parseStrictMsgpack } from '../protocol/strict-msgpack.js';
+import { decodeMsgpack, encodeMsgpack } from '../protocol/strict-msgpack.js';
 import type { LogEvent } from '../rooms/events.js';
 
 /** An entry of a partition's stream: what one batch changed in the partition's rooms, in order. */
@@ -28,7 +28,7 @@ export async function connectRelay(
   );
   await bus.subscribe(mine, (partition, bytes) => {
     try {
-      const entry = parseStrictMsgpack(bytes) as Entry;
+      const entry = decodeMsgpack(bytes) as Entry;
       offer(entry.map(([room_id, rev, type, message]) => ({ room_id, rev, type, message })));
     } catch (error) {
       log.warn({ event: 'bus_entry_unreadable', partition, err: error });

@@ -155,9 +155,12 @@ function wrap(socket: WebSocket, encoding: Encoding, onFrame?: (frame: Frame) =>
   let ended: Closed | null = null;
 
   const closed = new Promise<Closed>((resolve) => {
-    socket.on('error', () => undefined); // 'close' follows
+    let failure = '';
+    socket.on('error', (error) => {
+      failure = ` (${error.message})`; // 'close' follows
+    });
     socket.once('close', (code, reason) => {
-      ended = { code, reason: reason.toString() };
+      ended = { code, reason: reason.toString() + failure };
       const error = new Disconnected(`closed with ${code} ${ended.reason}`);
       for (const waiting of [...pending.values(), ...waiters]) waiting.reject(error);
       pending.clear();
@@ -189,7 +192,7 @@ function wrap(socket: WebSocket, encoding: Encoding, onFrame?: (frame: Frame) =>
   ): Promise<Frame[]> {
     const ref = ++lastRef;
     const answer = new Promise<Frame[]>((resolve, reject) => {
-      if (ended) return reject(new Disconnected(`closed with ${ended.code}`));
+      if (ended) return reject(new Disconnected(`closed with ${ended.code} ${ended.reason}`));
       pending.set(ref, { resolve, reject, isLast, frames: [] });
       sendFrame({
         type,
