@@ -108,6 +108,11 @@ export function createJoins(
       }
     }
     hold.opened({ room_id: request.room_id, head_rev, head_seq });
+    if (since !== undefined && !hold.covers(head_rev)) {
+      const { head, messages, more } = await read(request.room_id, since, SYNC_LIMIT_MAX, budget);
+      covered = { messages, rev: head.head_rev, more };
+      head_rev = head.head_rev;
+    }
     await hold.reached(head_rev);
     return { state: known, hold, read: covered };
   }

@@ -19,7 +19,8 @@ const GAP_WAIT_MS = 100; // DESIGN §2
 const FILL_RETRY_MS = 250; // while the database is away
 const FILL_MAX = 1_000; // a longer gap is not replayed: sockets are told to sync
 const POLL_EVERY_MS = 500;
-const POLL_ROUND_MS = 10_000; // every tracked room once in this time (DESIGN §2, I10)
+const HEADS_MAX = 1_000; // rooms asked for in one statement
+const POLL_AFTER_MS = 9_000; // since a room's head was last seen: with the gap's wait found within 10 s (I10)
 const COLLECTED_MAX = 2_000; // events of one room during one join
 const REACH_TIMEOUT_MS = 2_000;
 
@@ -40,7 +41,11 @@ interface Tracked {
   /** The highest rev known to exist. */
   target: number;
   timer: NodeJS.Timeout | null;
+  /** When the head was last asked for (monotonic ms). */
+  polledAt: number;
   holds: number;
+  /** The rev at which it was opened: nothing before is ever published. */
+  openedAt: number;
   /** What was published while somebody holds. */
   collected: LogEvent[];
   waiters: { readonly rev: number; readonly resolve: () => void }[];
@@ -50,6 +55,11 @@ interface Tracked {
 export interface Hold {
   /** Says how the log stood in a read made after the hold began; the first one starts the room. */
   opened(head: RoomHead): void;
+  /**
+   * Whether `eventsAfter(rev)` is complete. Not for a read that lies behind the one that opened the room:
+   * it has to be read again. Ask after `opened`.
+   */
+  covers(rev: number): boolean;
   /** Resolves once everything up to `rev` is published. @throws Refusal `unavailable` after 2 s */
   reached(rev: number): Promise<void>;
   /** Published so far. Good until the caller next awaits. */
@@ -80,7 +90,6 @@ export function createSequencer(
 ): Sequencer {
   const rooms = new Map<RoomId, Tracked>();
   const totals = { gapsFilled: 0, trackedRooms: () => rooms.size };
-  let pollQueue: RoomId[] = [];
 
   function track(room_id: RoomId): Tracked {
     const tracked: Tracked = {
@@ -91,7 +100,9 @@ export function createSequencer(
       early: new Map(),
       target: 0,
       timer: null,
+      polledAt: performance.now(),
       holds: 0,
+      openedAt: 0,
       collected: [],
       waiters: [],
     };
@@ -183,17 +194,20 @@ export function createSequencer(
   }
 
   async function poll(): Promise<void> {
-    if (pollQueue.length === 0) pollQueue = [...rooms.keys()];
-    const share = Math.ceil((rooms.size * POLL_EVERY_MS) / POLL_ROUND_MS);
-    const ids = pollQueue.splice(0, Math.max(share, 1));
-    if (ids.length === 0) return;
-    for (const head of await log.heads(ids)) {
-      const room = rooms.get(head.room_id);
-      if (room !== undefined) noteHead(room, head.head_rev);
+    const dueBefore = performance.now() - POLL_AFTER_MS;
+    const due = [...rooms.values()].filter((room) => room.polledAt <= dueBefore);
+    for (let from = 0; from < due.length; from += HEADS_MAX) {
+      const some = due.slice(from, from + HEADS_MAX);
+      const heads = await log.heads(some.map((room) => room.room_id));
+      for (const room of some) room.polledAt = performance.now();
+      for (const head of heads) {
+        const room = rooms.get(head.room_id);
+        if (room !== undefined) noteHead(room, head.head_rev);
+      }
     }
   }
   let polling = false;
-  const pollTimer = setInterval(() => {
+  const pollNow = () => {
     if (polling) return;
     polling = true;
     poll()
@@ -201,14 +215,18 @@ export function createSequencer(
       .finally(() => {
         polling = false;
       });
-  }, POLL_EVERY_MS);
+  };
+  const pollTimer = setInterval(pollNow, POLL_EVERY_MS);
 
   function makeHold(room: Tracked): Hold {
     const first = room.collected.length;
+    const positionBefore = room.position;
     return {
+      covers: (rev) => rev >= (positionBefore ?? room.openedAt),
       opened(head) {
         if (room.position === null) {
           room.position = head.head_rev;
+          room.openedAt = head.head_rev;
           room.headSeq = head.head_seq;
           for (const rev of room.early.keys()) if (rev <= head.head_rev) room.early.delete(rev);
           advance(room);
@@ -270,21 +288,11 @@ export function createSequencer(
       for (const { room_id, rev, json, msgpack } of standing) {
         const room = track(room_id);
         room.position = rev;
+        room.polledAt = Number.NEGATIVE_INFINITY; // at once
         room.listeners.json = json;
         room.listeners.msgpack = msgpack;
       }
-      pollQueue = standing.map((room) => room.room_id);
-      for (let from = 0; from < pollQueue.length; from += FILL_MAX) {
-        void log
-          .heads(pollQueue.slice(from, from + FILL_MAX))
-          .then((heads) => {
-            for (const head of heads) {
-              const room = rooms.get(head.room_id);
-              if (room !== undefined) noteHead(room, head.head_rev);
-            }
-          })
-          .catch(report);
-      }
+      pollNow();
     },
     listeners: (room_id) => rooms.get(room_id)?.listeners ?? { json: 0, msgpack: 0 },
     close() {

@@ -3,15 +3,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import type { Refusal } from '../../src/protocol/errors.js';
 import { type MessageId, newId, type RoomId, type UserId } from '../../src/protocol/ids.js';
 import type { Message } from '../../src/protocol/model.js';
-import {
-  type BatchWriter,
-  createBatchWriter,
-  type SendOrder,
-  type SendOutcome,
-} from '../../src/rooms/batch-writer.js';
+import { type BatchWriter, createBatchWriter } from '../../src/rooms/batch-writer.js';
 import { type LogEvent, rebuildEvents } from '../../src/rooms/events.js';
 import { LogUnavailable } from '../../src/rooms/log-errors-port.js';
 import type { MessageLog } from '../../src/rooms/ports.js';
+import type { SendOrder } from '../../src/rooms/send-order.js';
+import type { SendOutcome } from '../../src/rooms/write-jobs.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
 import { messageLog } from '../../src/store/message-log.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
@@ -203,13 +200,13 @@ test.each([1, 2, 3])(
   async (seed) => {
     const roll = dice(seed);
     const rooms = await Promise.all(Array.from({ length: 6 }, newRoom));
-    const said_ = new Map<RoomId, MessageId[]>(rooms.map((room) => [room, []]));
+    const idsOf = new Map<RoomId, MessageId[]>(rooms.map((room) => [room, []]));
     const expected = new Map<RoomId, string[]>(rooms.map((room) => [room, []]));
     const gone = new Set<MessageId>();
     const answers: Promise<unknown>[] = [];
     for (let i = 0; i < 1_500; i++) {
       const room = must(rooms[roll(rooms.length)]);
-      const [ids, story] = [must(said_.get(room)), must(expected.get(room))];
+      const [ids, story] = [must(idsOf.get(room)), must(expected.get(room))];
       const id = ids[ids.length - 1 - roll(Math.min(ids.length, 3))]; // often the same few
       const content = `text ${i}`;
       const kind = id === undefined ? 0 : roll(4);
@@ -234,7 +231,7 @@ test.each([1, 2, 3])(
       const own = events.filter((event) => event.room_id === room);
       const story = own.map(({ type, message }) => `${type} ${message.id} ${message.content}`);
       expect(story).toEqual(expected.get(room));
-      await expectGapless(room, must(said_.get(room)).length, own.length);
+      await expectGapless(room, must(idsOf.get(room)).length, own.length);
     }
     expect(reported).toEqual([]);
   },

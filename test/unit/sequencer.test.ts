@@ -136,7 +136,7 @@ test('a gap is filled from the log after 100 ms, not before', async () => {
   expect(revsOf(published)).toEqual([1]);
   await pass(1);
   expect(published).toEqual(events);
-  sequencer.offer([must(events[1])]); // the missing one, late
+  sequencer.offer(events); // late
   expect(published).toHaveLength(4);
   expect(sequencer.totals.gapsFilled).toBe(3);
 });
@@ -202,18 +202,10 @@ test.each([1, 20, 200])(
   },
 );
 
-test('nor do rooms that were released in the middle of a round delay that', async () => {
-  const rooms = upTo(1_000).map(() => joined());
+test.each(['released', 'joined'])('nor does it take longer after others were %s in a round', async (how) => {
+  const rooms = upTo(200).map(() => joined());
   await pass(500);
-  for (const room of rooms.slice(0, 999)) sequencer.release(room, 'json');
-  log.send(must(rooms.at(-1)));
-  await pass(10_600);
-  expect(revsOf(published)).toEqual([1]);
-});
-
-test('nor does being joined in the middle of a round', async () => {
-  for (let i = 0; i < 200; i++) joined();
-  await pass(500);
+  if (how === 'released') for (const room of rooms) sequencer.release(room, 'json');
   log.send(joined());
   await pass(10_600);
   expect(revsOf(published)).toEqual([1]);
@@ -245,19 +237,13 @@ test('a read that lies behind the one that opened the room misses nothing either
   const room = newRoom(3);
   const [slow, fast] = [sequencer.hold(room), sequencer.hold(room)];
   const read = log.head(room); // the slow one's, at 3
-  const later = [log.send(room), log.send(room)];
-  sequencer.offer(later);
+  sequencer.offer([log.send(room), log.send(room)]); // 4 and 5
   fast.opened(log.head(room));
   slow.opened(read);
   await slow.reached(read.head_rev);
   expect(slow.state().head_rev).toBe(5);
-  let told: number[] | 'read again';
-  try {
-    told = revsOf(slow.eventsAfter(read.head_rev));
-  } catch {
-    told = 'read again';
-  }
-  expect([revsOf(later), 'read again']).toContainEqual(told);
+  expect(slow.covers(read.head_rev)).toBe(false); // so the join reads again
+  expect(fast.covers(5)).toBe(true);
 });
 
 test('a join that has read further than is published waits for the rest, up to 2 s', async () => {
@@ -306,14 +292,4 @@ test('restored rooms catch up from what their sockets have seen', async () => {
   expect(revsOf(published, even)).toEqual([]);
   sequencer.offer([log.send(even)]);
   expect(revsOf(published, even)).toEqual([4]);
-});
-
-test('rooms restored while the log is away catch up once it is back', async () => {
-  const room = newRoom(5);
-  log.away = true;
-  sequencer.restore([{ room_id: room, rev: 2, json: 1, msgpack: 0 }]);
-  await pass(5_000);
-  log.away = false;
-  await pass(10_600);
-  expect(revsOf(published)).toEqual([3, 4, 5]);
 });
