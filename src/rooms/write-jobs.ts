@@ -50,7 +50,7 @@ export function takeBatch(queues: Map<RoomId, Job[]>) {
     if (room <= 0 || bytes <= 0) break;
     queues.delete(room_id);
     const kind = queue.find((job) => !job.clock.expired)?.kind;
-    const changed = new Set<MessageId>();
+    const touched = new Set<MessageId | null>();
     let taken = 0;
     for (const job of queue) {
       if (job.clock.expired) {
@@ -58,13 +58,16 @@ export function takeBatch(queues: Map<RoomId, Job[]>) {
         continue;
       }
       if (job.kind !== kind || room <= 0 || bytes <= 0) break;
-      if (job.kind === 'send') batch.sends.push(job);
-      else {
-        if (changed.has(job.order.id)) break; // each message at most once in a statement
-        changed.add(job.order.id);
+      if (job.kind === 'send') {
+        // What it answers has to be committed before it.
+        if (touched.has(job.order.reply_to) || touched.has(job.order.thread_root)) break;
+        batch.sends.push(job);
+      } else {
+        if (touched.has(job.order.id)) break; // each message at most once in a statement
         if (job.kind === 'edit') batch.edits.push(job);
         else batch.deletes.push(job);
       }
+      touched.add(job.order.id);
       if (job.kind !== 'delete') bytes -= job.order.content.length;
       room--;
       taken++;
