@@ -111,6 +111,7 @@ export function startShards(options: {
   function open(link: Link): void {
     const { port1, port2 } = new MessageChannel();
     link.port = port1;
+    link.outgoing = [];
     port1.on('message', (batch: ShardBatch) => receive(link, batch));
     const { databaseUrl, jwtSecret } = options;
     const start: ShardStart = { shard: link.shard, config, databaseUrl, jwtSecret, port: port2 };
@@ -151,6 +152,7 @@ export function startShards(options: {
   }
 
   function send(link: Link, message: ToShard): void {
+    if (link.port === null) return; // who waits for it was told when the thread went
     if (link.outgoing.push(message) === 1) setImmediate(flush, link);
   }
 
@@ -196,8 +198,9 @@ export function startShards(options: {
     switch (message.t) {
       case 'reply': {
         const pending = link.pending.get(message.id);
+        if (pending === undefined) return;
         if (message.done) link.pending.delete(message.id);
-        return events.reply(message, view(message.at), pending?.kind === 'frame' ? pending.request : null);
+        return events.reply(message, view(message.at), pending.kind === 'frame' ? pending.request : null);
       }
       case 'publish':
         return events.publish(
@@ -231,11 +234,14 @@ export function startShards(options: {
       case 'notice':
         for (const other of links) if (other !== link) send(other, message);
         return;
-      case 'cpu':
-        void cpu
-          .runCpu(message.task)
-          .then((result) => send(link, { t: 'cpu_done', id: message.id, ...result }));
+      case 'cpu': {
+        const { port } = link;
+        void cpu.runCpu(message.task).then((result) => {
+          // A new thread numbers its tasks anew: it must never get what the one before had asked for.
+          if (link.port === port) send(link, { t: 'cpu_done', id: message.id, ...result });
+        });
         return;
+      }
       case 'stats':
         link.stats = message.stats;
         return;
@@ -280,6 +286,7 @@ export function startShards(options: {
     },
     stats: () => links.map((link) => link.stats),
     async drain() {
+      closing = true;
       await Promise.all(
         links.map(
           (link) =>

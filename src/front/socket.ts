@@ -31,8 +31,10 @@ export interface Socket {
   /** Times (monotonic ms) of bad frames and of refused sends within the windows that close a socket. */
   readonly bad: number[];
   readonly refused: number[];
-  /** Resumes whose answers are still coming, by request, as how many shards have to answer. */
-  resuming: { readonly ref: ClientFrame['ref']; left: number }[];
+  /** Reads (join, resume, sync) that are under way. */
+  reading: number;
+  /** Resumes whose answers are still coming, by number, as how many shards have yet to answer. */
+  readonly resuming: Map<number, { readonly ref: ClientFrame['ref']; left: number; failed: boolean }>;
 }
 
 /** Notes an event and says whether there have been `limit` of them within `windowMs`. */

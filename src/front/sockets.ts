@@ -1,7 +1,7 @@
 import type { TemplatedApp, WebSocket } from 'uWebSockets.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../observability/logger.js';
-import { CLOSE_CODES, type CloseReason, type ErrorCode, problem, Refusal } from '../protocol/errors.js';
+import { CLOSE_CODES, type CloseReason, problem } from '../protocol/errors.js';
 import {
   answer,
   BadFrame,
@@ -18,15 +18,14 @@ import {
   CONTENT_MAX_CODE_POINTS,
   METADATA_MAX_BYTES,
   RESUME_ROOMS_MAX,
-  type ResumePayload,
   SYNC_LIMIT_MAX,
 } from '../protocol/requests.js';
 import { addressReader } from './client-address.js';
 import { createCors } from './cors.js';
 import type { TokenCheck } from './ports.js';
-import { createLimiter } from './rate-limits.js';
+import { createRequests } from './requests.js';
 import type { Sessions } from './sessions.js';
-import type { FrameReply, FrameRequest, ShardEvents, ShardLinks } from './shard-links.js';
+import type { FrameReply, ShardEvents, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
 import { createTopics } from './topics.js';
 import { upgradeHandler } from './upgrade.js';
@@ -35,7 +34,6 @@ const AUTHENTICATE_WITHIN_MS = 5_000; // PROTOCOL §3
 const PING_EVERY_MS = 54_000; // PROTOCOL §3, seed §7.2
 const SILENT_S = 60; // PROTOCOL §3: a silent peer is dropped
 const BAD_FRAMES = { limit: 5, windowMs: 10_000 }; // PROTOCOL §3, close 4002
-const REFUSED_SENDS = { limit: 100, windowMs: 10_000 }; // PROTOCOL §3, close 4008
 const MAX_BACKPRESSURE_BYTES = 1024 * 1024; // what one slow reader may hold: four of the largest answers
 const SLOW_READER_MS = 15_000; // after missing events: closed with 4009 when it hasn't drained by then
 const QUEUED_WHILE_CHECKING_MAX = 64; // frames that may follow `authenticate` at once
@@ -53,9 +51,6 @@ export interface Sockets {
   readonly totals: { framesIn: number; resyncs: number };
 }
 
-/** The frames that WS_SENDS_PER_SECOND counts: each is a commit. */
-const WRITES: ReadonlySet<ClientFrame['type']> = new Set(['send_message', 'edit_message', 'delete_message']);
-
 /** The WebSocket side of the front (PROTOCOL §3). `links` is set before the first socket opens. */
 export function registerSockets(
   app: TemplatedApp,
@@ -72,7 +67,7 @@ export function registerSockets(
   const byUser = new Map<UserId, Set<Socket>>();
   const byAddress = new Map<string, number>();
   const topics = createTopics(app);
-  const sends = createLimiter({ perSecond: limits.wsSendsPerSecond, burst: limits.wsSendsPerSecond * 2 });
+  const requests = createRequests({ config, links: deps.links, send, close });
   const closes = new Map<number, number>();
   const totals = { framesIn: 0, resyncs: 0 };
   let lastConn = 0;
@@ -125,12 +120,17 @@ export function registerSockets(
     const { token } = frame.payload as AuthenticatePayload;
     socket.queue = [];
     const check = await deps.sessions().check(token);
-    const queue = socket.queue;
+    const queue = socket.queue ?? [];
     socket.queue = null;
     if (socket.ws === null) return;
     if (!check.ok) {
-      if (check.code === 'unavailable') return send(socket, errorFrame(frame, 'unavailable'));
-      return close(socket, 'bad_token');
+      if (check.code !== 'unavailable') return close(socket, 'bad_token');
+      send(socket, errorFrame(frame, 'unavailable'));
+      for (const next of queue) {
+        if (socket.caller === null) send(socket, errorFrame(next, 'unavailable'));
+        else take(socket, next);
+      }
+      return;
     }
     const renewed = socket.caller !== null;
     if (renewed && socket.caller?.user_id !== check.caller.user_id) return close(socket, 'bad_token');
@@ -144,24 +144,31 @@ export function registerSockets(
       socket.caller = check.caller;
       socket.expiresAtMs = check.expiresAtMs;
     } else authenticated(socket, check);
-    for (const next of queue ?? []) {
-      if (socket.ws === null) return;
-      handle(socket, next);
-    }
+    for (const next of queue) take(socket, next);
   }
 
   function receive(socket: Socket, bytes: ArrayBuffer, isBinary: boolean): void {
     totals.framesIn++;
+    guarded(socket, () => handle(socket, parseFrame(socket.enc, isBinary, bytes)));
+  }
+
+  /** Handles a frame that has waited; the socket may have closed meanwhile. */
+  function take(socket: Socket, frame: ClientFrame): void {
+    if (socket.ws !== null) guarded(socket, () => handle(socket, frame));
+  }
+
+  function guarded(socket: Socket, run: () => void): void {
     try {
-      handle(socket, parseFrame(socket.enc, isBinary, bytes));
+      run();
     } catch (error) {
       if (!(error instanceof BadFrame)) {
         log.error({ event: 'frame_error', err: error });
         return send(socket, errorFrame({ ref: null }, 'internal'));
       }
       send(socket, errorFrame({ ref: error.ref }, error));
-      if (reaches(socket.bad, performance.now(), BAD_FRAMES.limit, BAD_FRAMES.windowMs))
+      if (reaches(socket.bad, performance.now(), BAD_FRAMES.limit, BAD_FRAMES.windowMs)) {
         close(socket, 'bad_frames');
+      }
     }
   }
 
@@ -175,55 +182,7 @@ export function registerSockets(
     if (caller === null) return close(socket, 'not_authenticated');
     if (frame.type === 'ping') return send(socket, answer('pong', frame, {}));
     if (leaving) return send(socket, errorFrame(frame, 'unavailable'));
-    const wait = WRITES.has(frame.type) ? sends.take(caller.user_id) : 0;
-    const over = wait === 0 ? null : { retry_after_ms: wait };
-    if (over !== null && frame.type !== 'send_message') {
-      send(socket, errorFrame(frame, new Refusal('rate_limited', { retryAfterMs: wait })));
-      return countRefused(socket);
-    }
-    const common = { conn: socket.conn, caller, enc: socket.enc, type: frame.type, ref: frame.ref, over };
-    const links = deps.links();
-    if (frame.type === 'resume') return resume(socket, frame, common);
-    const home = frame.room_id ?? (frame.payload as { message_id?: string }).message_id ?? caller.user_id;
-    links.frame(shardOf(home, links.shards), { ...common, room_id: frame.room_id, payload: frame.payload });
-  }
-
-  /** Each shard answers for its rooms; when all have, an empty answer with `last` ends the resume. */
-  function resume(
-    socket: Socket,
-    frame: ClientFrame,
-    common: Omit<FrameRequest, 't' | 'id' | 'room_id' | 'payload'>,
-  ): void {
-    const links = deps.links();
-    const byShard = new Map<number, ResumePayload['rooms']>();
-    for (const room of (frame.payload as ResumePayload).rooms) {
-      const shard = shardOf(room.room_id, links.shards);
-      const rooms = byShard.get(shard);
-      if (rooms === undefined) byShard.set(shard, [room]);
-      else rooms.push(room);
-    }
-    if (byShard.size === 0) return send(socket, answer('resumed', frame, { rooms: [], last: true }));
-    socket.resuming.push({ ref: frame.ref, left: byShard.size });
-    for (const [shard, rooms] of byShard)
-      links.frame(shard, { ...common, room_id: null, payload: { rooms } });
-  }
-
-  function resumedPart(socket: Socket, ref: ClientFrame['ref'], code: ErrorCode | null): void {
-    const index = socket.resuming.findIndex((each) => each.ref === ref);
-    const under = socket.resuming[index];
-    if (under === undefined) return;
-    if (code !== null) {
-      socket.resuming.splice(index, 1);
-      return send(socket, errorFrame({ ref }, code));
-    }
-    if (--under.left > 0) return;
-    socket.resuming.splice(index, 1);
-    send(socket, answer('resumed', { ref }, { rooms: [], last: true }));
-  }
-
-  function countRefused(socket: Socket): void {
-    if (reaches(socket.refused, performance.now(), REFUSED_SENDS.limit, REFUSED_SENDS.windowMs))
-      close(socket, 'flooding');
+    requests.command(socket, frame, caller);
   }
 
   function unsubscribe(socket: Socket, room_id: RoomId): void {
@@ -288,7 +247,8 @@ export function registerSockets(
       nextPingAt: performance.now() + PING_EVERY_MS,
       bad: [],
       refused: [],
-      resuming: [],
+      reading: 0,
+      resuming: new Map(),
     }),
   });
   const behavior = {
@@ -344,14 +304,14 @@ export function registerSockets(
       if (socket === undefined) return;
       if (reply.unsubscribe !== undefined) unsubscribe(socket, reply.unsubscribe);
       sendBytes(socket, bytes);
-      if (request?.type === 'resume') resumedPart(socket, request.ref, null);
-      if (reply.refused) countRefused(socket);
+      if (request !== null) requests.answered(socket, request, reply.failed === true);
+      if (reply.refused) requests.countRefused(socket);
     },
     lost(request, code) {
       const socket = sockets.get(request.conn);
       if (socket === undefined) return;
-      if (request.type === 'resume') resumedPart(socket, request.ref, code);
-      else send(socket, answer('error', request, problem(code, { retryAfterMs: 1_000 })));
+      send(socket, answer('error', request, problem(code, { retryAfterMs: 1_000 })));
+      requests.answered(socket, request, true);
     },
     publish: (event, json, msgpack) => topics.publish(event.room_id, event.rev, json, msgpack),
     resync(event) {

@@ -41,6 +41,8 @@ export type ToShard =
       readonly ref: Ref | null;
       readonly payload: unknown;
       readonly over: OverLimit | null;
+      /** Which of the socket's resumes it is a part of. */
+      readonly resume?: number;
     }
   | {
       readonly t: 'http';
@@ -100,6 +102,8 @@ export type ToFront =
       readonly unsubscribe?: RoomId;
       /** The answer is `rate_limited`: counts towards flooding (close 4008). */
       readonly refused?: true;
+      /** The answer is an `error`. */
+      readonly failed?: true;
     }
   | {
       readonly t: 'http';

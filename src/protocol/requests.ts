@@ -6,6 +6,9 @@ const closed = { additionalProperties: false } as const;
 const object = <P extends Parameters<typeof Type.Object>[0]>(properties: P) =>
   Type.Object(properties, closed);
 
+/** A seq_no or rev. */
+const Counter = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
 export const CONTENT_MAX_CODE_POINTS = 5_000; // PROTOCOL §2, seed §6.3
 export const METADATA_MAX_BYTES = 4_096; // PROTOCOL §1, as JSON
 export const SYNC_LIMIT_MAX = 500; // PROTOCOL §3
@@ -71,13 +74,13 @@ export const EditBody = object({
   content: Type.String({ minLength: 1, maxLength: CONTENT_MAX_CODE_POINTS }),
 });
 export type EditBody = Static<typeof EditBody>;
-export const ReadBody = object({ seq_no: Type.Integer({ minimum: 0 }) });
+export const ReadBody = object({ seq_no: Counter });
 export type ReadBody = Static<typeof ReadBody>;
 
 /** Frame payloads. */
 export const AuthenticatePayload = object({ token: Type.String({ minLength: 1, maxLength: 4_096 }) });
 export type AuthenticatePayload = Static<typeof AuthenticatePayload>;
-const Since = Type.Integer({ minimum: 0 });
+const Since = Counter;
 export const JoinPayload = object({ since: Type.Optional(Since) });
 export type JoinPayload = Static<typeof JoinPayload>;
 export const ResumePayload = object({

@@ -11,6 +11,7 @@ import {
   type Clock,
   type Decide,
   decideAll,
+  dropExpired,
   type Ends,
   type Job,
   type JobOf,
@@ -63,11 +64,15 @@ export function createBatchWriter(
   /** Also answers those whose statement hangs: their outcome is unknown, and asking again is safe. */
   const sweep = setInterval(() => {
     const oldest = performance.now() - WRITE_DEADLINE_MS;
+    let expired = false;
     for (const [clock, reject] of waiting) {
       if (clock.queuedAt > oldest) break;
       clock.expired = true;
+      expired = true;
       reject(new Refusal('unavailable'));
     }
+    // A statement that hangs must not let the queues behind it grow: what is answered is dropped.
+    if (expired) dropExpired(queues);
   }, SWEEP_MS);
   sweep.unref();
 

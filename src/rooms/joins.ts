@@ -1,3 +1,4 @@
+import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Problem, Refusal } from '../protocol/errors.js';
 import type { Encoding } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
@@ -46,17 +47,29 @@ export interface JoinRequest {
 
 export type JoinOutcome = Joined | ({ readonly room_id: RoomId } & Problem);
 
+/** Who joins, and by which socket. */
+export interface Joiner {
+  readonly user_id: UserId;
+  readonly conn: number;
+  readonly encoding: Encoding;
+  /** False once the request was answered otherwise: nothing may be granted any more. */
+  readonly waiting: () => boolean;
+}
+
 export interface Joins {
   /**
    * Joins rooms for one socket. `done` is called once, in the turn in which the outcomes hold and the
    * subscriptions are granted: what it sends goes before the next event.
    */
   join(
-    user_id: UserId,
-    encoding: Encoding,
+    who: Joiner,
     requests: readonly JoinRequest[],
     done: (outcomes: readonly JoinOutcome[]) => void,
   ): Promise<void>;
+  /** A user (null: everybody) may not read the room any more: joins under way end in `not_found`. */
+  revoke(room_id: RoomId, user_id: UserId | null): void;
+  /** Resolves when no join of the room is under way for the socket. */
+  settled(conn: number, room_id: RoomId): Promise<void>;
   /** @throws Refusal */
   sync(user_id: UserId, room_id: RoomId, since: number, limit: number): Promise<Synced>;
 }
@@ -69,11 +82,20 @@ interface Prepared {
   readonly read: { messages: readonly Message[]; rev: number; more: boolean } | null;
 }
 
+/** A request under way; `rooms` are those that may still be joined. */
+interface Joining {
+  readonly who: Joiner;
+  readonly rooms: Set<RoomId>;
+  readonly end: Deferred<void>;
+}
+
 export function createJoins(
   reader: JoinReader,
   log: Pick<MessageLog, 'changesAfter'>,
   sequencer: Pick<Sequencer, 'hold'>,
 ): Joins {
+  const underWay = new Set<Joining>();
+
   async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
     const { head, changes } = await log.changesAfter(room_id, since, limit + 1);
     if (head === null) throw new Refusal('not_found');
@@ -81,7 +103,7 @@ export function createJoins(
     const messages: Message[] = [];
     for (const { message } of changes.slice(0, limit)) {
       if (budget.bytes <= 0) break;
-      budget.bytes -= 700 + message.content.length * 2; // 700: the members beside the content, about
+      budget.bytes -= sizeOf(message);
       messages.push(message);
     }
     return { head, messages, more: messages.length < changes.length };
@@ -100,7 +122,8 @@ export function createJoins(
     let covered: Prepared['read'] = null;
     let { head_rev, head_seq } = known;
     if (since !== undefined) {
-      if (since === known.head_rev) covered = { messages: [], rev: since, more: false };
+      if (budget.bytes <= 0) covered = { messages: [], rev: known.head_rev, more: since < known.head_rev };
+      else if (since === known.head_rev) covered = { messages: [], rev: since, more: false };
       else {
         const { head, messages, more } = await read(request.room_id, since, SYNC_LIMIT_MAX, budget);
         covered = { messages, rev: head.head_rev, more };
@@ -118,7 +141,14 @@ export function createJoins(
   }
 
   return {
-    async join(user_id, encoding, requests, done) {
+    async join(who, requests, done) {
+      const { user_id, encoding } = who;
+      const joining: Joining = {
+        who,
+        rooms: new Set(requests.map(({ room_id }) => room_id)),
+        end: deferred(),
+      };
+      underWay.add(joining);
       const holds = requests.map((request) => sequencer.hold(request.room_id));
       try {
         const states = await reader.joinStates(
@@ -135,9 +165,11 @@ export function createJoins(
           });
           prepared.push(...(await Promise.all(some)));
         }
+        if (!who.waiting()) return;
         const outcomes = requests.map((request, i): JoinOutcome => {
           const room = prepared[i];
           try {
+            if (!joining.rooms.has(request.room_id)) throw new Refusal('not_found');
             if (room === undefined || room instanceof Refusal) throw room ?? new Refusal('internal');
             return finish(request, room, encoding);
           } catch (error) {
@@ -147,7 +179,20 @@ export function createJoins(
         done(outcomes);
       } finally {
         for (const hold of holds) hold.end();
+        underWay.delete(joining);
+        joining.end.resolve();
       }
+    },
+
+    revoke(room_id, user_id) {
+      for (const { who, rooms } of underWay) {
+        if (user_id === null || who.user_id === user_id) rooms.delete(room_id);
+      }
+    },
+
+    async settled(conn, room_id) {
+      const before = [...underWay].filter(({ who, rooms }) => who.conn === conn && rooms.has(room_id));
+      await Promise.all(before.map(({ end }) => end.promise));
     },
 
     async sync(user_id, room_id, since, limit) {
@@ -179,8 +224,11 @@ function finish(request: JoinRequest, room: Prepared, encoding: Encoding): Joine
   } else if (read !== null) {
     const latest = new Map(read.messages.map((message) => [message.id, message]));
     for (const event of hold.eventsAfter(read.rev)) latest.set(event.message.id, event.message);
-    const messages = [...latest.values()].sort((a, b) => a.rev - b.rev);
-    changes = { messages, next_since: now.head_rev, more: false };
+    const all = [...latest.values()].sort((a, b) => a.rev - b.rev);
+    const messages = cut(all);
+    const more = messages.length < all.length;
+    const next_since = more ? (messages.at(-1)?.rev ?? request.since ?? 0) : now.head_rev;
+    changes = { messages, next_since, more };
   }
   hold.grant(encoding);
   return {
@@ -192,6 +240,24 @@ function finish(request: JoinRequest, room: Prepared, encoding: Encoding): Joine
     unread_count: Math.max(0, now.head_seq - state.last_read_seq),
     ...changes,
   };
+}
+
+/** As many of the messages as one answer takes. */
+function cut(messages: readonly Message[]): readonly Message[] {
+  let bytes = ANSWER_BYTES_MAX;
+  const taken = messages.slice(0, SYNC_LIMIT_MAX);
+  const end = taken.findIndex((message) => {
+    const full = bytes <= 0;
+    bytes -= sizeOf(message);
+    return full;
+  });
+  return end === -1 ? taken : taken.slice(0, end);
+}
+
+/** Encoded bytes, about: 700 for the members of fixed size. */
+function sizeOf({ content, metadata, mentions }: Message): number {
+  const extra = Object.keys(metadata).length === 0 ? 0 : JSON.stringify(metadata).length;
+  return 700 + content.length * 2 + extra + mentions.length * 40;
 }
 
 function refusalOf(error: unknown): Refusal {

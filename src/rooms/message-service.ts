@@ -1,11 +1,12 @@
 import * as crypto from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { withDeadline } from '../lib/deadline.js';
 import { Refusal } from '../protocol/errors.js';
 import { type MessageId, newId, type RoomId, type UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import { METADATA_MAX_BYTES, type SendBody } from '../protocol/requests.js';
 import type { Admission } from './admission.js';
-import type { BatchWriter } from './batch-writer.js';
+import { type BatchWriter, WRITE_DEADLINE_MS } from './batch-writer.js';
 import type { KnownMessage, MessageLog, Standing } from './ports.js';
 import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enforce } from './rules.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
@@ -63,15 +64,17 @@ export function createMessageService(ports: {
     return { message: messageOf(first, known.seq_no, known.rev, known.created_at), duplicate: true };
   }
 
-  /** The first result where the client's id is known; null for a message that is new as far as is known here. */
-  async function repeat(order: SendOrder): Promise<SendResult | null> {
+  /**
+   * The first result where the client's id is known; null for a message that is new as far as is known here.
+   * At once where it can be, so that a sender's messages go on in their order.
+   */
+  function repeat(order: SendOrder): SendResult | Promise<SendResult> | null {
     const known = recent.get(order.id);
     if (known !== undefined) return repeatOf(known, order);
     const first = underway.get(order.id);
     if (first === undefined) return null;
     if (!isSameOrder(first.order, order)) throw new Refusal('id_conflict', { field: 'id' });
-    const { message } = await first.result;
-    return { message, duplicate: true };
+    return first.result.then(({ message }) => ({ message, duplicate: true }));
   }
 
   async function write(order: SendOrder): Promise<SendResult> {
@@ -89,7 +92,7 @@ export function createMessageService(ports: {
 
   /** A refused send is refused only after making sure that it isn't the repeat of one that was accepted. */
   async function refuse(order: SendOrder, hasOwnId: boolean, refusal: Refusal): Promise<SendResult> {
-    const known = hasOwnId ? (await log.known([order.id]))[0] : undefined;
+    const known = hasOwnId ? (await inTime(log.known([order.id])))[0] : undefined;
     if (known === undefined || !isSameSend(known, order)) throw refusal;
     recent.set(order.id, known);
     return repeatOf(known, order);
@@ -104,18 +107,18 @@ export function createMessageService(ports: {
     async send(author, room_id, body, over) {
       const order = orderOf(author, room_id, body);
       if (body.id !== undefined) {
-        const first = await repeat(order);
+        const first = repeat(order);
         if (first !== null) return first;
       }
       const found = admission.of(room_id, author.user_id);
-      const standing = found instanceof Promise ? await found : found;
+      const standing = found instanceof Promise ? await inTime(found) : found;
       const decision: Decision = standing === null ? 'not_found' : canSend(standing, Date.now());
       const refusal = refusalOf(decision, over);
       if (refusal !== null || standing === null) {
         return refuse(order, body.id !== undefined, refusal ?? new Refusal('not_found'));
       }
-      const second = underway.get(order.id); // it may have come while the standing was read
-      if (second !== undefined) return (await repeat(order)) ?? write(order);
+      const second = repeat(order); // it may have come while the standing was read
+      if (second !== null) return second;
       const result = write({ ...order, username: standing.username });
       if (body.id !== undefined) {
         underway.set(order.id, { order, result });
@@ -141,6 +144,10 @@ export function createMessageService(ports: {
       enforce(canRead(await standingOf(room_id, author.user_id)));
     },
   };
+}
+
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return withDeadline(work, WRITE_DEADLINE_MS, () => new Refusal('unavailable'));
 }
 
 function isSameOrder(a: SendOrder, b: SendOrder): boolean {

@@ -21,7 +21,7 @@ const FILL_MAX = 1_000; // a longer gap is not replayed: sockets are told to syn
 const POLL_EVERY_MS = 500;
 const HEADS_MAX = 1_000; // rooms asked for in one statement
 const POLL_AFTER_MS = 9_000; // since a room's head was last seen: with the gap's wait found within 10 s (I10)
-const COLLECTED_MAX = 2_000; // events of one room during one join
+const COLLECTED_MAX = 2_000; // events kept for one join; a slower one has to be asked for again
 const REACH_TIMEOUT_MS = 2_000;
 
 export interface EventSink {
@@ -29,6 +29,12 @@ export interface EventSink {
   publish(event: LogEvent, listeners: Readonly<Record<Encoding, number>>): void;
   /** Revs up to `rev` can't be replayed: the room's sockets have to sync. */
   resync(room_id: RoomId, rev: number): void;
+}
+
+interface HoldMark {
+  first: number;
+  /** It has missed events: its join has to be asked for again. */
+  broken: boolean;
 }
 
 interface Tracked {
@@ -43,7 +49,8 @@ interface Tracked {
   timer: NodeJS.Timeout | null;
   /** When the head was last asked for (monotonic ms). */
   polledAt: number;
-  holds: number;
+  /** Joins under way, each with where in `collected` it began. */
+  readonly holds: Set<HoldMark>;
   /** The rev at which it was opened: nothing before is ever published. */
   openedAt: number;
   /** What was published while somebody holds. */
@@ -83,6 +90,26 @@ export interface Sequencer {
   readonly totals: { gapsFilled: number; trackedRooms(): number };
 }
 
+/** Keeps an event for the joins under way, for each a bounded number. */
+function collect(room: Tracked, event: LogEvent): void {
+  room.collected.push(event);
+  if (room.collected.length <= COLLECTED_MAX) return;
+  for (const hold of room.holds) {
+    if (room.collected.length - hold.first <= COLLECTED_MAX) continue;
+    hold.broken = true;
+    hold.first = room.collected.length;
+  }
+  trim(room);
+}
+
+/** Drops what no join under way needs any more. */
+function trim(room: Tracked): void {
+  const needed = Math.min(room.collected.length, ...Array.from(room.holds, (hold) => hold.first));
+  if (needed === 0) return;
+  room.collected.splice(0, needed);
+  for (const hold of room.holds) hold.first -= needed;
+}
+
 export function createSequencer(
   log: Pick<MessageLog, 'changesAfter' | 'heads'>,
   sink: EventSink,
@@ -101,7 +128,7 @@ export function createSequencer(
       target: 0,
       timer: null,
       polledAt: performance.now(),
-      holds: 0,
+      holds: new Set(),
       openedAt: 0,
       collected: [],
       waiters: [],
@@ -111,7 +138,7 @@ export function createSequencer(
   }
 
   function untrackIfUnused(room: Tracked): void {
-    if (room.holds > 0 || room.listeners.json > 0 || room.listeners.msgpack > 0) return;
+    if (room.holds.size > 0 || room.listeners.json > 0 || room.listeners.msgpack > 0) return;
     if (room.timer !== null) clearTimeout(room.timer);
     rooms.delete(room.room_id);
   }
@@ -119,7 +146,7 @@ export function createSequencer(
   function publish(room: Tracked, event: LogEvent): void {
     room.position = event.rev;
     if (event.type === 'new_message') room.headSeq = event.message.seq_no;
-    if (room.holds > 0 && room.collected.length <= COLLECTED_MAX) room.collected.push(event);
+    if (room.holds.size > 0) collect(room, event);
     sink.publish(event, room.listeners);
   }
 
@@ -176,7 +203,7 @@ export function createSequencer(
       if (event === undefined) {
         room.position = head.head_rev;
         room.headSeq = Math.max(room.headSeq, head.head_seq);
-        if (room.holds > 0) room.collected.length = COLLECTED_MAX + 1; // joins under way have to read again
+        for (const hold of room.holds) hold.broken = true;
         report(new Error(`revs from ${rev} to ${head.head_rev} can't be replayed`));
         sink.resync(room.room_id, head.head_rev);
         break;
@@ -219,7 +246,8 @@ export function createSequencer(
   const pollTimer = setInterval(pollNow, POLL_EVERY_MS);
 
   function makeHold(room: Tracked): Hold {
-    const first = room.collected.length;
+    const mark: HoldMark = { first: room.collected.length, broken: false };
+    room.holds.add(mark);
     const positionBefore = room.position;
     return {
       covers: (rev) => rev >= (positionBefore ?? room.openedAt),
@@ -247,14 +275,15 @@ export function createSequencer(
       },
       state: () => ({ head_rev: room.position ?? 0, head_seq: room.headSeq }),
       eventsAfter(rev) {
-        if (room.collected.length > COLLECTED_MAX) throw new Refusal('overloaded');
-        return room.collected.slice(first).filter((event) => event.rev > rev);
+        if (mark.broken) throw new Refusal('overloaded');
+        return room.collected.slice(mark.first).filter((event) => event.rev > rev);
       },
       grant(encoding) {
         room.listeners[encoding]++;
       },
       end() {
-        if (--room.holds === 0) room.collected = [];
+        room.holds.delete(mark);
+        trim(room);
         untrackIfUnused(room);
       },
     };
@@ -275,7 +304,6 @@ export function createSequencer(
     },
     hold(room_id) {
       const room = rooms.get(room_id) ?? track(room_id);
-      room.holds++;
       return makeHold(room);
     },
     release(room_id, encoding) {

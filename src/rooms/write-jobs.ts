@@ -36,6 +36,15 @@ export type JobOf<Kind extends Job['kind']> = Extract<Job, { kind: Kind }>;
 /** Whether a change may be made to the message it is aimed at. Asked in the room's order of changes. */
 export type Decide = (target: MessageTarget) => Decision;
 
+/** Drops the jobs that are answered already. */
+export function dropExpired(queues: Map<RoomId, Job[]>): void {
+  for (const [room_id, queue] of [...queues]) {
+    const left = queue.filter((job) => !job.clock.expired);
+    if (left.length === 0) queues.delete(room_id);
+    else if (left.length < queue.length) queues.set(room_id, left);
+  }
+}
+
 /** Takes a batch off the queues: of each room the jobs at its head that are of one kind. */
 export function takeBatch(queues: Map<RoomId, Job[]>) {
   const batch = {

@@ -34,6 +34,12 @@ interface ReplyOptions {
   readonly subscribe?: readonly { readonly room_id: RoomId; readonly rev: number }[];
   readonly unsubscribe?: RoomId;
   readonly refused?: true;
+  readonly failed?: true;
+}
+
+/** Whether a request was answered already, because its deadline passed: what it comes to is dropped. */
+export interface Liveness {
+  late: boolean;
 }
 
 /** Answers a request of a socket with one frame and ends the request. */
@@ -50,54 +56,64 @@ export function reply(
 /** Answers with an `error` frame. Refused sends are marked, so that the front can count a flood. */
 export function replyError(outbox: Outbox, request: FrameRequest, refusal: Refusal): void {
   const refused = refusal.problem.code === 'rate_limited';
-  reply(outbox, request, errorFrame(request, refusal), refused ? { refused: true } : {});
+  reply(outbox, request, errorFrame(request, refusal), { failed: true, ...(refused ? { refused } : {}) });
 }
 
+type Respond = (frame: ServerFrame, options?: ReplyOptions) => void;
+
 /** Runs one command of a socket; the payload has passed its schema in the front. @throws Refusal */
-export async function runFrame(request: FrameRequest, services: FrameServices): Promise<void> {
-  const { outbox, messages } = services;
+export async function runFrame(
+  request: FrameRequest,
+  services: FrameServices,
+  liveness: Liveness,
+): Promise<void> {
+  const { messages } = services;
+  const respond: Respond = (frame, options) => {
+    if (!liveness.late) reply(services.outbox, request, frame, options);
+  };
   const { caller } = request;
+  const who = {
+    user_id: caller.user_id,
+    conn: request.conn,
+    encoding: request.enc,
+    waiting: () => !liveness.late,
+  };
   switch (request.type) {
     case 'send_message': {
       const over = request.over === null ? null : request.over.retry_after_ms;
       const sent = await messages.send(caller, roomOf(request), request.payload as SendBody, over);
       const { id, seq_no, rev, created_at } = sent.message;
       const ack = { id, seq_no, rev, created_at, duplicate: sent.duplicate };
-      return reply(outbox, request, answer('message_ack', request, ack));
+      return respond(answer('message_ack', request, ack));
     }
     case 'edit_message': {
       const { message_id, content } = request.payload as EditPayload;
-      return change(request, services, message_id as MessageId, (room_id, id) =>
+      return change(request, services, respond, message_id as MessageId, (room_id, id) =>
         messages.edit(caller, room_id, id, content),
       );
     }
     case 'delete_message': {
       const { message_id } = request.payload as DeletePayload;
-      return change(request, services, message_id as MessageId, (room_id, id) =>
+      return change(request, services, respond, message_id as MessageId, (room_id, id) =>
         messages.delete(caller, room_id, id),
       );
     }
     case 'join_room': {
       const { since } = request.payload as JoinPayload;
-      return services.joins.join(
-        caller.user_id,
-        request.enc,
-        [{ room_id: roomOf(request), since }],
-        ([outcome]) => {
-          if (outcome === undefined) throw new Error('a join without outcome');
-          if ('code' in outcome) {
-            const { room_id: _, ...problem } = outcome;
-            return reply(outbox, request, answer('error', request, problem));
-          }
-          reply(outbox, request, answer('joined', request, outcome), { subscribe: granted([outcome]) });
-        },
-      );
+      return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome]) => {
+        if (outcome === undefined) throw new Error('a join without outcome');
+        if ('code' in outcome) {
+          const { room_id: _, ...problem } = outcome;
+          return respond(answer('error', request, problem), { failed: true });
+        }
+        respond(answer('joined', request, outcome), { subscribe: granted([outcome]) });
+      });
     }
     case 'resume': {
       const rooms = (request.payload as ResumePayload).rooms as { room_id: RoomId; since?: number }[];
-      return services.joins.join(caller.user_id, request.enc, rooms, (outcomes) => {
+      return services.joins.join(who, rooms, (outcomes) => {
         const payload = { rooms: outcomes, last: false };
-        reply(outbox, request, answer('resumed', request, payload), { subscribe: granted(outcomes) });
+        respond(answer('resumed', request, payload), { subscribe: granted(outcomes) });
       });
     }
     case 'sync': {
@@ -108,18 +124,19 @@ export async function runFrame(request: FrameRequest, services: FrameServices): 
         since,
         limit ?? SYNC_LIMIT_MAX,
       );
-      return reply(outbox, request, answer('synced', request, synced));
+      return respond(answer('synced', request, synced));
     }
     case 'leave_room': {
       const room_id = roomOf(request);
-      return reply(outbox, request, answer('left', request, {}), { unsubscribe: room_id });
+      await services.joins.settled(request.conn, room_id); // a join asked for before is answered before
+      return respond(answer('left', request, {}), { unsubscribe: room_id });
     }
     case 'mark_read': {
       const room_id = roomOf(request);
       await messages.checkReader(caller, room_id);
       const { seq_no } = request.payload as ReadBody;
       await services.markRead({ room_id, user_id: caller.user_id, seq_no });
-      return reply(outbox, request, answer('ok', request, {}));
+      return respond(answer('ok', request, {}));
     }
     case 'authenticate':
     case 'ping':
@@ -133,6 +150,7 @@ export async function runFrame(request: FrameRequest, services: FrameServices): 
 async function change(
   request: FrameRequest,
   services: FrameServices,
+  respond: Respond,
   id: MessageId,
   apply: (room_id: RoomId, id: MessageId) => Promise<{ readonly rev: number }>,
 ): Promise<void> {
@@ -143,7 +161,7 @@ async function change(
     return;
   }
   const { rev } = await apply(room_id, id);
-  reply(services.outbox, request, answer('ok', request, { message_id: id, rev }));
+  respond(answer('ok', request, { message_id: id, rev }));
 }
 
 function granted(outcomes: readonly JoinOutcome[]) {

@@ -73,13 +73,14 @@ export async function runShard(start: ShardStart): Promise<void> {
     roomOf: roomOf.bind(null, db),
   };
   const cpu = createCpuLink(outbox);
+  const joins = createJoins(joinReader, messagesLog, sequencer);
   const frames: FrameServices = {
     ...where,
     outbox,
     messages,
     markRead,
     reader,
-    joins: createJoins(joinReader, messagesLog, sequencer),
+    joins,
   };
   const accounts = createAccounts({
     store: accountStore(db),
@@ -90,7 +91,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     expirationMs: config.jwt.expirationMs,
     refreshExpirationMs: config.jwt.refreshExpirationMs,
   });
-  const announcer = roomAnnouncer(outbox, admission.forget);
+  const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
   const handlers: Record<RouteName, HttpHandler> = {
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: roomStore(db), announcer })),
@@ -108,11 +109,13 @@ export async function runShard(start: ShardStart): Promise<void> {
   }
 
   async function answerFrame(request: Extract<ToShard, { t: 'frame' }>): Promise<void> {
+    const liveness = { late: false };
     try {
-      const work = runFrame(request, frames);
-      // A send keeps its own deadline in the writer: a timer for each would cost more than the send.
+      const work = runFrame(request, frames, liveness);
+      // A send keeps its own deadlines: a timer for each would cost more than the send.
       await (request.type === 'send_message' ? work : inTime(work));
     } catch (error) {
+      liveness.late = true; // whatever the work still comes to, it is answered
       replyError(outbox, request, refusalFor(error));
     }
   }
@@ -241,7 +244,9 @@ function eventSink(outbox: Outbox): EventSink {
   };
 }
 
-function roomAnnouncer(outbox: Outbox, forget: (...of: Parameters<Announcer['revoke']>) => void): Announcer {
+type Forget = (...of: Parameters<Announcer['revoke']>) => void;
+
+function roomAnnouncer(outbox: Outbox, forget: Forget, cancelJoins: Forget): Announcer {
   const both = (frame: ServerFrame) => ({
     json: outbox.bytes(encodeFrame(Encoding.json, frame)),
     msgpack: outbox.bytes(encodeFrame(Encoding.msgpack, frame)),
@@ -263,6 +268,7 @@ function roomAnnouncer(outbox: Outbox, forget: (...of: Parameters<Announcer['rev
       outbox.post({ t: 'to_user', user_id, ...both(frameOf(type, room_id, payload)) }),
     revoke(room_id, user_id) {
       forget(room_id, user_id);
+      cancelJoins(room_id, user_id);
       outbox.post({ t: 'revoke', room_id, user_id });
     },
     standingChanged: (room_id, user_id) => forget(room_id, user_id),

@@ -1,0 +1,105 @@
+import type { Config } from '../config.js';
+import type { Caller } from '../ipc/messages.js';
+import { type CloseReason, Refusal } from '../protocol/errors.js';
+import { answer, BadFrame, type ClientFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
+import { shardOf } from '../protocol/ids.js';
+import type { ResumePayload } from '../protocol/requests.js';
+import { createLimiter } from './rate-limits.js';
+import type { FrameRequest, ShardLinks } from './shard-links.js';
+import { reaches, type Socket } from './socket.js';
+
+const REFUSED_SENDS = { limit: 100, windowMs: 10_000 }; // PROTOCOL §3, close 4008
+/** The frames that make a shard read the log: a socket may have so many under way. */
+const READS: ReadonlySet<ClientFrame['type']> = new Set(['join_room', 'resume', 'sync']);
+const READS_AT_ONCE_MAX = 256; // that one socket can't spend a shard's credit
+
+/** The frames that WS_SENDS_PER_SECOND counts: each is a commit. */
+const WRITES: ReadonlySet<ClientFrame['type']> = new Set(['send_message', 'edit_message', 'delete_message']);
+
+type Common = Omit<FrameRequest, 't' | 'id' | 'room_id' | 'payload'>;
+
+/** Commands of authenticated sockets on their way to the shards, and what is kept of those under way. */
+export interface Requests {
+  /** Sends a command to the shard it belongs to, within the limits. @throws BadFrame */
+  command(socket: Socket, frame: ClientFrame, caller: Caller): void;
+  /** A command was answered (with an `error`: `failed`). */
+  answered(socket: Socket, request: FrameRequest, failed: boolean): void;
+  /** Counts a send refused by a limit; too many close the socket. */
+  countRefused(socket: Socket): void;
+}
+
+export function createRequests(deps: {
+  readonly config: Config;
+  readonly links: () => ShardLinks;
+  readonly send: (socket: Socket, frame: ServerFrame) => void;
+  readonly close: (socket: Socket, reason: CloseReason) => void;
+}): Requests {
+  const { send, close } = deps;
+  const { wsSendsPerSecond } = deps.config.limits;
+  const sends = createLimiter({ perSecond: wsSendsPerSecond, burst: wsSendsPerSecond * 2 });
+  let lastResume = 0;
+
+  function command(socket: Socket, frame: ClientFrame, caller: Caller): void {
+    const wait = WRITES.has(frame.type) ? sends.take(caller.user_id) : 0;
+    const over = wait === 0 ? null : { retry_after_ms: wait };
+    if (over !== null && frame.type !== 'send_message') {
+      send(socket, errorFrame(frame, new Refusal('rate_limited', { retryAfterMs: wait })));
+      return countRefused(socket);
+    }
+    const common = { conn: socket.conn, caller, enc: socket.enc, type: frame.type, ref: frame.ref, over };
+    if (READS.has(frame.type) && socket.reading >= READS_AT_ONCE_MAX) {
+      return send(socket, errorFrame(frame, 'overloaded'));
+    }
+    const links = deps.links();
+    if (frame.type === 'resume') return resume(socket, frame, common);
+    const home = frame.room_id ?? (frame.payload as { message_id?: string }).message_id ?? caller.user_id;
+    if (READS.has(frame.type)) socket.reading++;
+    links.frame(shardOf(home, links.shards), { ...common, room_id: frame.room_id, payload: frame.payload });
+  }
+
+  /** Each shard answers for its rooms; when all have, an empty answer with `last` ends the resume. */
+  function resume(socket: Socket, frame: ClientFrame, common: Common): void {
+    const links = deps.links();
+    const byShard = new Map<number, ResumePayload['rooms']>();
+    const { rooms } = frame.payload as ResumePayload;
+    if (new Set(rooms.map((room) => room.room_id)).size < rooms.length) {
+      throw new BadFrame(frame.ref, { field: 'rooms', sentence: 'rooms names a room twice.' });
+    }
+    for (const room of rooms) {
+      const shard = shardOf(room.room_id, links.shards);
+      const rooms = byShard.get(shard);
+      if (rooms === undefined) byShard.set(shard, [room]);
+      else rooms.push(room);
+    }
+    if (byShard.size === 0) return send(socket, answer('resumed', frame, { rooms: [], last: true }));
+    const resume = ++lastResume;
+    socket.resuming.set(resume, { ref: frame.ref, left: byShard.size, failed: false });
+    for (const [shard, rooms] of byShard) {
+      socket.reading++;
+      links.frame(shard, { ...common, room_id: null, payload: { rooms }, resume });
+    }
+  }
+
+  /** The last part to come ends the resume; where one has failed, its `error` has. */
+  function resumedPart(socket: Socket, request: FrameRequest, failed: boolean): void {
+    const under = request.resume === undefined ? undefined : socket.resuming.get(request.resume);
+    if (under === undefined || request.resume === undefined) return;
+    under.failed ||= failed;
+    if (--under.left > 0) return;
+    socket.resuming.delete(request.resume);
+    if (!under.failed) send(socket, answer('resumed', under, { rooms: [], last: true }));
+  }
+
+  function answered(socket: Socket, request: FrameRequest, failed: boolean): void {
+    if (!READS.has(request.type)) return;
+    socket.reading--;
+    if (request.type === 'resume') resumedPart(socket, request, failed);
+  }
+
+  function countRefused(socket: Socket): void {
+    if (reaches(socket.refused, performance.now(), REFUSED_SENDS.limit, REFUSED_SENDS.windowMs))
+      close(socket, 'flooding');
+  }
+
+  return { command, answered, countRefused };
+}
