@@ -27,6 +27,8 @@ interface ClusterOptions {
   readonly directory: string;
   /** False turns fsync off: only for clusters that no test kills. */
   readonly durable: boolean;
+  /** A directory with `bin/postgres` of another PostgreSQL than the embedded one. */
+  readonly nativeDir?: string;
 }
 
 /** Creates a cluster and starts it. */
@@ -34,9 +36,9 @@ export async function createCluster(options: ClusterOptions): Promise<PostgresCl
   const data = join(options.directory, 'pg');
   await mkdir(data, { mode: 0o700 });
   await chmod(options.directory, 0o711);
-  const binaries = await findPostgresBinaries(options.directory);
+  const binaries = await findPostgresBinaries(options.directory, options.nativeDir);
   if (binaries.owner !== null) await chown(data, binaries.owner.uid, binaries.owner.gid);
-  await initialise(binaries, data);
+  await initialise(binaries, data, options.nativeDir === undefined);
   const port = await freePort();
   const url = (database: string): string => `postgres://parley@127.0.0.1:${port}/${database}`;
   let postmaster: ChildProcess | null = null;
@@ -67,8 +69,10 @@ export async function createCluster(options: ClusterOptions): Promise<PostgresCl
   return cluster;
 }
 
-async function initialise(binaries: PostgresBinaries, data: string): Promise<void> {
-  const locale = ['--encoding=UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
+async function initialise(binaries: PostgresBinaries, data: string, isEmbedded: boolean): Promise<void> {
+  // The builtin provider came with PostgreSQL 17.
+  const builtin = isEmbedded ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : [];
+  const locale = ['--encoding=UTF8', '--locale=C', ...builtin];
   const { file, args, identity } = binaries.command('initdb', [
     `--pgdata=${data}`,
     '--username=parley',
