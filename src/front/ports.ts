@@ -1,20 +1,10 @@
-import type { RouteName } from '../http/routes.js';
-import type { Caller, OverLimit } from '../ipc/messages.js';
+import type { Caller, ToShard } from '../ipc/messages.js';
 import type { ErrorCode } from '../protocol/errors.js';
 
 /** What the parts of the front ask of each other. */
 
 /** A REST request as it goes to a shard. */
-export interface ShardCall {
-  readonly route: RouteName;
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: unknown;
-  readonly body: unknown;
-  readonly caller: Caller | null;
-  readonly address: string;
-  readonly userAgent: string;
-  readonly over: OverLimit | null;
-}
+export type ShardCall = Omit<Extract<ToShard, { t: 'http' }>, 't' | 'id'>;
 
 /** A shard's whole answer: status and the encoded JSON body (success or failure alike). */
 export interface ShardAnswer {

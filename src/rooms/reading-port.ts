@@ -5,7 +5,9 @@ import type { Role, RoomType } from '../protocol/model.js';
 export interface JoinState {
   readonly room_id: RoomId;
   readonly room_type: RoomType;
+  /** null: not a member. */
   readonly role: Role | null;
+  /** 0 for who isn't a member. */
   readonly last_read_seq: number;
   readonly head_seq: number;
   readonly head_rev: number;

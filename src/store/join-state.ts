@@ -1,18 +1,6 @@
 import type { RoomId, UserId } from '../protocol/ids.js';
-import type { Role, RoomType } from '../protocol/model.js';
+import type { JoinState } from '../rooms/reading-port.js';
 import { type Db, run, type Tx } from './client.js';
-
-/** What a socket is told when it joins a room. */
-export interface JoinState {
-  readonly room_id: RoomId;
-  readonly room_type: RoomType;
-  /** null: not a member. */
-  readonly role: Role | null;
-  /** 0 for who isn't a member. */
-  readonly last_read_seq: number;
-  readonly head_seq: number;
-  readonly head_rev: number;
-}
 
 type JoinRow = JoinState | { readonly room_type: null };
 
