@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { newId, type RoomId, type UserId } from '../../src/protocol/ids.js';
+import type { BatchWriter } from '../../src/rooms/batch-writer.js';
+import { createMessageService } from '../../src/rooms/message-service.js';
+import type { Standing } from '../../src/rooms/ports.js';
+import { messageOf } from '../../src/rooms/send-order.js';
+
+const author = { user_id: newId<UserId>(), username: 'ann' };
+const room = newId<RoomId>();
+const standing: Standing = { room_type: 'private', role: 'member', muted_until: null, username: 'ann' };
+
+/** A service whose sender's standing is known, and the contents in the order in which the writer got them. */
+function serviceWithKnownSender() {
+  const written: string[] = [];
+  const writer: Pick<BatchWriter, 'send'> = {
+    send: async (order) => {
+      written.push(order.content);
+      return { sent: messageOf(order, written.length, written.length, new Date(0).toISOString()) };
+    },
+  };
+  const service = createMessageService({
+    log: { known: async () => [] },
+    admission: { of: () => standing, forget: () => {}, forgetUser: () => {} },
+    writer: writer as BatchWriter,
+  });
+  return { service, written };
+}
+
+test('one sender’s messages keep their order, with ids of their own or without', async () => {
+  const { service, written } = serviceWithKnownSender();
+  await Promise.all([
+    service.send(author, room, { content: 'one', id: newId() }, null),
+    service.send(author, room, { content: 'two' }, null),
+    service.send(author, room, { content: 'three', id: newId() }, null),
+    service.send(author, room, { content: 'four' }, null),
+  ]);
+  expect(written).toEqual(['one', 'two', 'three', 'four']);
+});
+
+test('the same send twice at once is one message, and the second answer says duplicate', async () => {
+  const { service, written } = serviceWithKnownSender();
+  const body = { content: 'once', id: newId() };
+  const [first, second] = await Promise.all([
+    service.send(author, room, body, null),
+    service.send(author, room, body, null),
+  ]);
+  expect(written).toEqual(['once']);
+  expect([first.duplicate, second.duplicate]).toEqual([false, true]);
+  expect(second.message.seq_no).toBe(first.message.seq_no);
+});
+
+test('a repeat is answered also by a sender who is over a limit, a new message is not', async () => {
+  const { service } = serviceWithKnownSender();
+  const body = { content: 'before the limit', id: newId() };
+  await service.send(author, room, body, null);
+  expect((await service.send(author, room, body, 500)).duplicate).toBe(true);
+  await expect(service.send(author, room, { content: 'more' }, 500)).rejects.toMatchObject({
+    problem: { code: 'rate_limited', retry_after_ms: 500 },
+  });
+});
