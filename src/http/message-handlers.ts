@@ -3,7 +3,7 @@ import { isUuid, type MessageId, type RoomId, shardOf } from '../protocol/ids.js
 import type { Message } from '../protocol/model.js';
 import type { EditBody, ReadBody, SendBody } from '../protocol/requests.js';
 import type { MessageService } from '../rooms/message-service.js';
-import type { ReadMark } from '../rooms/read-marks.js';
+import type { ReadMark } from '../rooms/ports.js';
 import type { MessageReader } from './message-reading-port.js';
 import { PAGE_LIMIT_DEFAULT, type RouteName } from './routes.js';
 import { callerOf, type HttpAnswer, type HttpCall, type HttpHandler } from './types.js';

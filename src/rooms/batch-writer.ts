@@ -3,6 +3,7 @@ import { Refusal } from '../protocol/errors.js';
 import type { MessageId, RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import type { LogEvent } from './events.js';
+import { WRITE_DEADLINE_MS } from './in-time.js';
 import { BadRow, DuplicateIds, LogUnavailable } from './log-errors-port.js';
 import type { ChangedMessage, DeleteOrder, EditOrder, KnownMessage, MessageLog, RoomBase } from './ports.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
@@ -31,7 +32,6 @@ import {
  *                          │ value refused: bisected until the culprit fails alone
  *                          └ database away: tried again until 2 s old, then `unavailable`
  */
-export const WRITE_DEADLINE_MS = 2_000; // DESIGN §2: `unavailable` within 2 s
 const SWEEP_MS = 200; // how much later than the deadline the answer may come
 const RETRY_PAUSE_MS = 50; // between attempts while the database is away
 

@@ -1,12 +1,12 @@
 import * as crypto from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { withDeadline } from '../lib/deadline.js';
 import { Refusal } from '../protocol/errors.js';
 import { type MessageId, newId, type RoomId, type UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import { METADATA_MAX_BYTES, type SendBody } from '../protocol/requests.js';
 import type { Admission } from './admission.js';
-import { type BatchWriter, WRITE_DEADLINE_MS } from './batch-writer.js';
+import type { BatchWriter } from './batch-writer.js';
+import { inTime } from './in-time.js';
 import type { KnownMessage, MessageLog, Standing } from './ports.js';
 import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enforce } from './rules.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
@@ -144,10 +144,6 @@ export function createMessageService(ports: {
       enforce(canRead(await standingOf(room_id, author.user_id)));
     },
   };
-}
-
-function inTime<T>(work: Promise<T>): Promise<T> {
-  return withDeadline(work, WRITE_DEADLINE_MS, () => new Refusal('unavailable'));
 }
 
 function isSameOrder(a: SendOrder, b: SendOrder): boolean {

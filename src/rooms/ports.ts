@@ -115,6 +115,13 @@ export interface LoggedMessage {
   readonly edit_revs: readonly number[];
 }
 
+/** A user's read watermark in a room, as it is to be moved: every message up to `seq_no` is read. */
+export interface ReadMark {
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  readonly seq_no: number;
+}
+
 export interface RoomHead {
   readonly room_id: RoomId;
   readonly head_seq: number;

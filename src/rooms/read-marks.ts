@@ -1,12 +1,5 @@
 import { deferred } from '../lib/deferred.js';
-import type { RoomId, UserId } from '../protocol/ids.js';
-
-/** A user's read watermark in a room, as it is to be moved. */
-export interface ReadMark {
-  readonly room_id: RoomId;
-  readonly user_id: UserId;
-  readonly seq_no: number;
-}
+import type { ReadMark } from './ports.js';
 
 /**
  * Gathers watermarks while a statement is under way: one statement moves all, the furthest of each user and

@@ -15,7 +15,7 @@ import {
 } from '../protocol/requests.js';
 import type { JoinOutcome, Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
-import type { ReadMark } from '../rooms/read-marks.js';
+import type { ReadMark } from '../rooms/ports.js';
 import type { Outbox } from './outbox.js';
 
 export type FrameRequest = Extract<ToShard, { t: 'frame' }>;

@@ -7,13 +7,13 @@ import { roomHandlers } from '../http/room-handlers.js';
 import type { RouteName } from '../http/routes.js';
 import type { HttpHandler } from '../http/types.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
-import { withDeadline } from '../lib/deadline.js';
 import { createLogger } from '../observability/logger.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import { createAdmission } from '../rooms/admission.js';
-import { createBatchWriter, WRITE_DEADLINE_MS } from '../rooms/batch-writer.js';
+import { createBatchWriter } from '../rooms/batch-writer.js';
 import { type LogEvent, logEventFrame } from '../rooms/events.js';
+import { inTime } from '../rooms/in-time.js';
 import { createJoins } from '../rooms/joins.js';
 import { LogUnavailable } from '../rooms/log-errors-port.js';
 import { createMessageService } from '../rooms/message-service.js';
@@ -223,10 +223,6 @@ export async function runShard(start: ShardStart): Promise<void> {
   writer.close();
   await db.end({ timeout: 1 });
   port.close();
-}
-
-function inTime<T>(work: Promise<T>): Promise<T> {
-  return withDeadline(work, WRITE_DEADLINE_MS, () => new Refusal('unavailable'));
 }
 
 function eventSink(outbox: Outbox): EventSink {

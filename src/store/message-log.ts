@@ -190,13 +190,7 @@ async function editMessages(
           from numbered n where m.id = n.id
           returning m.*
         )
-        select ${messageColumns(tx)}, m.changed
-        from (
-          select *, true as changed from updated
-          union all
-          select m.*, false from found f join messages m on m.id = f.id where not f.changed
-        ) m
-        join users u on u.id = m.user_id`,
+        ${changedMessages(tx)}`,
     ]),
   );
   return toChanged(rows);
@@ -235,13 +229,7 @@ async function deleteMessages(
           from numbered n where m.id = n.id
           returning m.*
         )
-        select ${messageColumns(tx)}, m.changed
-        from (
-          select *, true as changed from updated
-          union all
-          select m.*, false from found f join messages m on m.id = f.id where not f.changed
-        ) m
-        join users u on u.id = m.user_id`,
+        ${changedMessages(tx)}`,
     ]),
   );
   return toChanged(rows);
@@ -256,6 +244,18 @@ function lockHeads(tx: Tx, orders: readonly { readonly room_id: RoomId }[]) {
   return tx`
     select from room_heads where room_id = any (${rooms}::uuid[]) and not closed
     order by room_id for update`;
+}
+
+/** What a change answers: the rows of `updated` as they are now, and those of `found` that stayed as they were. */
+function changedMessages(tx: Tx) {
+  return tx`
+    select ${messageColumns(tx)}, m.changed
+    from (
+      select *, true as changed from updated
+      union all
+      select m.*, false from found f join messages m on m.id = f.id where not f.changed
+    ) m
+    join users u on u.id = m.user_id`;
 }
 
 function toChanged(rows: readonly ChangedRow[]): Map<MessageId, ChangedMessage> {

@@ -1,12 +1,5 @@
-import type { RoomId, UserId } from '../protocol/ids.js';
+import type { ReadMark } from '../rooms/ports.js';
 import { type Db, run, type Tx } from './client.js';
-
-/** A member has read a room's messages up to `seq_no`. */
-export interface ReadMark {
-  readonly room_id: RoomId;
-  readonly user_id: UserId;
-  readonly seq_no: number;
-}
 
 /**
  * Moves watermarks forward, never back and never past the room's head. Repeats are fine (the highest counts);
