@@ -118,14 +118,14 @@ export function createAccounts(options: AccountsOptions): Accounts {
       const state = await store.refreshTokenState(spent);
       if (state?.used) {
         await store.endSession(state.user_id, state.session_id);
-        ends.end(state.session_id, 'session_ended');
+        ends.end(state.user_id, [state.session_id]);
       }
       throw refreshRefusal(state);
     },
 
     async logout(caller) {
       await store.endSession(caller.user_id, caller.sid);
-      ends.end(caller.sid, 'session_ended');
+      ends.end(caller.user_id, [caller.sid]);
     },
 
     async changePassword(caller, { current_password, new_password }) {
@@ -135,7 +135,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
       const to = await hasher.hash(new_password);
       const ended = await store.changePassword({ user_id: caller.user_id, sid: caller.sid, from, to });
       if (ended === null) throw wrongCurrentPassword(); // another change came first
-      for (const sid of ended) ends.end(sid, 'session_ended');
+      ends.end(caller.user_id, ended);
     },
 
     async listSessions(caller) {
@@ -145,7 +145,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
 
     async endSession(caller, sid) {
       if (!(await store.endSession(caller.user_id, sid))) throw new Refusal('not_found');
-      ends.end(sid, 'session_ended');
+      ends.end(caller.user_id, [sid]);
     },
 
     async me(caller) {

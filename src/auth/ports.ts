@@ -106,8 +106,8 @@ export interface PasswordHasher {
 
 /** Takes a session's end, after it is committed, to this process' front. */
 export interface SessionEnds {
-  /** Closes the session's sockets with 4010 and forgets it. Returns at once; twice is like once. */
-  end(sid: SessionId, reason: 'session_ended'): void;
+  /** Closes the sessions' sockets with 4010 and refuses their tokens. Returns at once; twice is like once. */
+  end(user_id: UserId, sids: readonly SessionId[]): void;
 }
 
 /** A user's presence. */

@@ -18,7 +18,12 @@ export interface AccessToken {
 }
 
 export type TokenCheck =
-  | { readonly ok: true; readonly caller: Caller; readonly expiresAtMs: number }
+  | {
+      readonly ok: true;
+      readonly caller: Caller;
+      readonly issuedAtMs: number;
+      readonly expiresAtMs: number;
+    }
   | { readonly ok: false; readonly code: 'unauthenticated' | 'token_expired' };
 
 const UNAUTHENTICATED: TokenCheck = { ok: false, code: 'unauthenticated' };
@@ -58,7 +63,7 @@ function checkClaims(claims: unknown): TokenCheck {
   if (typeof username !== 'string' || username === '') return UNAUTHENTICATED;
   if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) return UNAUTHENTICATED;
   const caller: Caller = { user_id: user_id as UserId, username, sid: sid as SessionId };
-  return { ok: true, caller, expiresAtMs: (exp as number) * 1_000 };
+  return { ok: true, caller, issuedAtMs: (iat as number) * 1_000, expiresAtMs: (exp as number) * 1_000 };
 }
 
 let lastKey: { readonly secret: string; readonly key: KeyObject } | null = null;

@@ -39,7 +39,7 @@ export async function startFront(options: {
   const links = () => present(parts.links);
   const sockets = registerSockets(app, { config, links, sessions: () => present(parts.sessions), log });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
-  parts.sessions = createSessions(jwtSecret, links());
+  parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
   const database = () =>
     links()
       .stats()
@@ -47,6 +47,7 @@ export async function startFront(options: {
   const health = { database, ready: () => ready };
   registerHttp(app, { config, gateway: links(), sessions: parts.sessions, health, log });
   registerMetrics(metricsApp, sockets, links());
+  await parts.sessions.whenReady;
   const main = await listen(app, config.server);
   const metrics = await listen(metricsApp, config.metrics);
   ready = true;

@@ -27,8 +27,8 @@ export type TokenCheck =
   | { readonly ok: false; readonly code: ErrorCode };
 
 export interface SessionRegistry {
-  /** Verifies an access token and that its session is alive (kept in memory once known). Never rejects. */
-  check(token: string): TokenCheck | Promise<TokenCheck>;
+  /** Verifies an access token and that its session hasn't ended. */
+  check(token: string): TokenCheck;
 }
 
 /** Health of what the server depends on, kept up to date from the shards' reports: asks nobody when read. */

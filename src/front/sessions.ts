@@ -1,43 +1,70 @@
-import { LRUCache } from 'lru-cache';
 import { verifyAccessToken } from '../auth/tokens.js';
-import { type SessionId, shardOf } from '../protocol/ids.js';
-import type { SessionRegistry, TokenCheck } from './ports.js';
-import type { ShardLinks } from './shard-links.js';
+import type { EndedSession } from '../ipc/messages.js';
+import type { SessionId } from '../protocol/ids.js';
+import type { SessionRegistry } from './ports.js';
 
-const SESSIONS_MAX = 100_000; // kept in memory; the least recently used is asked for again
-const SESSION_TTL_MS = 60_000; // a session that ended where this process didn't hear of it is found by then
+const ENDED_MAX = 500_000; // ended sessions kept in memory, some 100 bytes each
+const STALE_MS = 30_000; // without news from the database for longer, nobody is let in
+const CLOCK_SKEW_MS = 60_000; // between the node that signed a token and the database
 
 export interface Sessions extends SessionRegistry {
-  /** The session has ended: no token of it is good any more. */
-  end(sid: SessionId): void;
+  /** Sessions have ended: no token of theirs is good any more. Returns those that weren't known to have. */
+  end(ended: readonly EndedSession[]): readonly EndedSession[];
+  /** What the watch over the database found; from the first time on, tokens are judged. */
+  heard(ended: readonly EndedSession[]): readonly EndedSession[];
+  /** Resolves when tokens are judged. */
+  readonly whenReady: Promise<void>;
 }
 
-/** Verifies access tokens and remembers which sessions are alive. */
+/**
+ * Verifies access tokens. A token that is signed and in date is good unless its session has ended, and the
+ * sessions that ended within a token's life are all in memory: a check never waits, also when 10,000 clients
+ * come back at once.
+ */
 export function createSessions(
   jwtSecret: string,
-  links: Pick<ShardLinks, 'sessionAlive' | 'shards'>,
+  tokenLifeMs: number,
+  limits = { endedMax: ENDED_MAX, staleMs: STALE_MS },
 ): Sessions {
-  const alive = new LRUCache<SessionId, true>({ max: SESSIONS_MAX, ttl: SESSION_TTL_MS });
-  const ended = new LRUCache<SessionId, true>({ max: SESSIONS_MAX, ttl: SESSION_TTL_MS });
+  /** Session → when it ended (epoch ms), about in that order. */
+  const gone = new Map<SessionId, number>();
+  /** Ends before this time are forgotten, so tokens from before it must be renewed. */
+  let forgottenMs = 0;
+  let heardAt = Number.NEGATIVE_INFINITY;
+  let ready!: () => void;
+  const whenReady = new Promise<void>((resolve) => {
+    ready = resolve;
+  });
+
+  function end(ended: readonly EndedSession[]): readonly EndedSession[] {
+    const fresh = ended.filter(({ sid }) => !gone.has(sid));
+    for (const { sid, ended_ms } of fresh) gone.set(sid, ended_ms);
+    const outdated = Date.now() - tokenLifeMs - CLOCK_SKEW_MS;
+    for (const [sid, endedMs] of gone) {
+      if (endedMs > outdated && gone.size <= limits.endedMax) break;
+      gone.delete(sid);
+      if (endedMs > outdated) forgottenMs = Math.max(forgottenMs, endedMs);
+    }
+    return fresh;
+  }
 
   return {
     check(token) {
       const verified = verifyAccessToken(token, jwtSecret);
       if (!verified.ok) return verified;
-      const { sid, user_id } = verified.caller;
-      if (alive.has(sid)) return verified;
-      const asked = links.sessionAlive(shardOf(user_id, links.shards), { sid, user_id });
-      return asked.then((answer): TokenCheck => {
-        if (answer === 'unavailable') return { ok: false, code: 'unavailable' };
-        // It may have ended while the answer was on its way.
-        if (!answer || ended.has(sid)) return { ok: false, code: 'unauthenticated' };
-        alive.set(sid, true);
-        return verified;
-      });
+      if (gone.has(verified.caller.sid)) return { ok: false, code: 'unauthenticated' };
+      if (performance.now() - heardAt > limits.staleMs) return { ok: false, code: 'unavailable' };
+      const { issuedAtMs } = verified;
+      if (forgottenMs > 0 && issuedAtMs < forgottenMs + CLOCK_SKEW_MS)
+        return { ok: false, code: 'token_expired' };
+      return verified;
     },
-    end(sid) {
-      alive.delete(sid);
-      ended.set(sid, true);
+    end,
+    heard(ended) {
+      heardAt = performance.now();
+      ready();
+      return end(ended);
     },
+    whenReady,
   };
 }

@@ -42,7 +42,7 @@ export interface ShardEvents {
   resync(event: Extract<ToFront, { t: 'resync' }>): void;
   toUser(event: Extract<ToFront, { t: 'to_user' }>, json: Uint8Array, msgpack: Uint8Array): void;
   revoke(event: Extract<ToFront, { t: 'revoke' }>): void;
-  endSession(event: Extract<ToFront, { t: 'end_session' }>): void;
+  sessionsEnded(event: Extract<ToFront, { t: 'sessions_ended' }>): void;
   /** The subscriptions to rooms of this shard that stand. */
   standing(shard: number): readonly StandingSubscription[];
 }
@@ -54,8 +54,7 @@ type Pending =
       readonly call: ShardCall;
       readonly rerouted: boolean;
       readonly resolve: (answer: ShardAnswer | ErrorCode) => void;
-    }
-  | { readonly kind: 'session'; readonly resolve: (alive: boolean | 'unavailable') => void };
+    };
 
 interface Link {
   readonly shard: number;
@@ -69,10 +68,6 @@ interface Link {
 export interface ShardLinks extends ShardGateway {
   /** Sends a socket's frame; its outcome comes as `reply` or `lost`. */
   frame(shard: number, request: Omit<FrameRequest, 'id' | 't'>): void;
-  sessionAlive(
-    shard: number,
-    ids: Pick<Extract<ToShard, { t: 'session_check' }>, 'sid' | 'user_id'>,
-  ): Promise<boolean | 'unavailable'>;
   /** A message that needs no answer. */
   tell(shard: number, message: Extract<ToShard, { t: 'release' | 'crash' }>): void;
   stats(): readonly (ShardStats | null)[];
@@ -147,8 +142,7 @@ export function startShards(options: {
 
   function fail(pending: Pending, code: ErrorCode): void {
     if (pending.kind === 'frame') events.lost(pending.request, code);
-    else if (pending.kind === 'http') pending.resolve(code);
-    else pending.resolve('unavailable');
+    else pending.resolve(code);
   }
 
   function send(link: Link, message: ToShard): void {
@@ -217,20 +211,14 @@ export function startShards(options: {
       }
       case 'reroute':
         return reroute(link, message);
-      case 'session': {
-        const pending = link.pending.get(message.id);
-        link.pending.delete(message.id);
-        if (pending?.kind === 'session') pending.resolve(message.alive);
-        return;
-      }
       case 'resync':
         return events.resync(message);
       case 'to_user':
         return events.toUser(message, view(message.json), view(message.msgpack));
       case 'revoke':
         return events.revoke(message);
-      case 'end_session':
-        return events.endSession(message);
+      case 'sessions_ended':
+        return events.sessionsEnded(message);
       case 'notice':
         for (const other of links) if (other !== link) send(other, message);
         return;
@@ -276,10 +264,6 @@ export function startShards(options: {
     shards: config.shards,
     http: (shard, call) => new Promise((resolve) => http(shard, call, false, resolve)),
     frame: (shard, frame) => sendFrame(shard, { t: 'frame', ...frame }),
-    sessionAlive: (shard, ids) =>
-      new Promise((resolve) =>
-        request(linkOf(shard), { kind: 'session', resolve }, (id) => ({ t: 'session_check', id, ...ids })),
-      ),
     tell(shard, message) {
       const link = linkOf(shard);
       if (link.port !== null) send(link, message);

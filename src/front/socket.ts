@@ -6,8 +6,9 @@ import type { RoomId } from '../protocol/ids.js';
 /**
  * One WebSocket.
  *
- *   anonymous ──authenticate──► checking ──alive──► authenticated ──► closed
- *       └─ 5 s, or a command ─► 4003    └─ bad ─► 4004   └─ token expired 4004, session ended 4010, …
+ *   anonymous ──authenticate──► authenticated ──► closed
+ *       │  └─ bad token ─► 4004     └─ token expired 4004, session ended 4010, …
+ *       └─ 5 s, or a command ─► 4003
  */
 export interface Socket {
   /** This process' number for it; never reused. */
@@ -22,8 +23,6 @@ export interface Socket {
   caller: Caller | null;
   /** Epoch milliseconds; Infinity while anonymous. */
   expiresAtMs: number;
-  /** Frames that came while the token is being checked; null when none is. */
-  queue: ClientFrame[] | null;
   readonly rooms: Set<RoomId>;
   /** Since when (monotonic ms) it has missed events because it reads too slowly; null: it hasn't. */
   missedSince: number | null;

@@ -1,5 +1,6 @@
 import type { TemplatedApp, WebSocket } from 'uWebSockets.js';
 import type { Config } from '../config.js';
+import type { Caller } from '../ipc/messages.js';
 import type { Logger } from '../observability/logger.js';
 import { CLOSE_CODES, type CloseReason, problem } from '../protocol/errors.js';
 import {
@@ -36,7 +37,6 @@ const SILENT_S = 60; // PROTOCOL §3: a silent peer is dropped
 const BAD_FRAMES = { limit: 5, windowMs: 10_000 }; // PROTOCOL §3, close 4002
 const MAX_BACKPRESSURE_BYTES = 1024 * 1024; // what one slow reader may hold: four of the largest answers
 const SLOW_READER_MS = 15_000; // after missing events: closed with 4009 when it hasn't drained by then
-const QUEUED_WHILE_CHECKING_MAX = 64; // frames that may follow `authenticate` at once
 const SWEEP_MS = 1_000;
 const BYE_SPREAD_MS = 5_000; // reconnects after a restart are spread over this time
 
@@ -93,10 +93,10 @@ export function registerSockets(
     return (byUser.get(check.caller.user_id)?.size ?? 0) >= limits.maxConnectionsPerUser;
   }
 
-  function authenticated(socket: Socket, check: TokenCheck & { ok: true }): void {
-    socket.caller = check.caller;
-    socket.expiresAtMs = check.expiresAtMs;
-    const { user_id, sid } = check.caller;
+  function authenticated(socket: Socket, caller: Caller, expiresAtMs: number): void {
+    socket.caller = caller;
+    socket.expiresAtMs = expiresAtMs;
+    const { user_id, sid } = caller;
     const mine = byUser.get(user_id) ?? new Set();
     byUser.set(user_id, mine.add(socket));
     const payload = {
@@ -116,21 +116,12 @@ export function registerSockets(
     send(socket, { type: 'welcome', payload, timestamp: Date.now() });
   }
 
-  async function authenticate(socket: Socket, frame: ClientFrame): Promise<void> {
+  function authenticate(socket: Socket, frame: ClientFrame): void {
     const { token } = frame.payload as AuthenticatePayload;
-    socket.queue = [];
-    const check = await deps.sessions().check(token);
-    const queue = socket.queue ?? [];
-    socket.queue = null;
-    if (socket.ws === null) return;
+    const check = deps.sessions().check(token);
     if (!check.ok) {
       if (check.code !== 'unavailable') return close(socket, 'bad_token');
-      send(socket, errorFrame(frame, 'unavailable'));
-      for (const next of queue) {
-        if (socket.caller === null) send(socket, errorFrame(next, 'unavailable'));
-        else take(socket, next);
-      }
-      return;
+      return send(socket, errorFrame(frame, 'unavailable'));
     }
     const renewed = socket.caller !== null;
     if (renewed && socket.caller?.user_id !== check.caller.user_id) return close(socket, 'bad_token');
@@ -143,18 +134,12 @@ export function registerSockets(
     if (renewed) {
       socket.caller = check.caller;
       socket.expiresAtMs = check.expiresAtMs;
-    } else authenticated(socket, check);
-    for (const next of queue) take(socket, next);
+    } else authenticated(socket, check.caller, check.expiresAtMs);
   }
 
   function receive(socket: Socket, bytes: ArrayBuffer, isBinary: boolean): void {
     totals.framesIn++;
     guarded(socket, () => handle(socket, parseFrame(socket.enc, isBinary, bytes)));
-  }
-
-  /** Handles a frame that has waited; the socket may have closed meanwhile. */
-  function take(socket: Socket, frame: ClientFrame): void {
-    if (socket.ws !== null) guarded(socket, () => handle(socket, frame));
   }
 
   function guarded(socket: Socket, run: () => void): void {
@@ -173,11 +158,7 @@ export function registerSockets(
   }
 
   function handle(socket: Socket, frame: ClientFrame): void {
-    if (socket.queue !== null) {
-      if (socket.queue.push(frame) > QUEUED_WHILE_CHECKING_MAX) close(socket, 'not_authenticated');
-      return;
-    }
-    if (frame.type === 'authenticate') return void authenticate(socket, frame);
+    if (frame.type === 'authenticate') return authenticate(socket, frame);
     const { caller } = socket;
     if (caller === null) return close(socket, 'not_authenticated');
     if (frame.type === 'ping') return send(socket, answer('pong', frame, {}));
@@ -207,7 +188,7 @@ export function registerSockets(
     byAddress.set(socket.address, (byAddress.get(socket.address) ?? 0) + 1);
     if (socket.rejected) return close(socket, 'bad_token');
     const { caller, expiresAtMs } = socket;
-    if (caller !== null) authenticated(socket, { ok: true, caller, expiresAtMs });
+    if (caller !== null) authenticated(socket, caller, expiresAtMs);
   }
 
   function closed(ws: WebSocket<Socket>, code: number): void {
@@ -241,7 +222,6 @@ export function registerSockets(
       rejected,
       caller: check?.ok ? check.caller : null,
       expiresAtMs: check?.ok ? check.expiresAtMs : Number.POSITIVE_INFINITY,
-      queue: null,
       rooms: new Set(),
       missedSince: null,
       nextPingAt: performance.now() + PING_EVERY_MS,
@@ -279,11 +259,7 @@ export function registerSockets(
     const wall = Date.now();
     for (const socket of sockets.values()) {
       if (socket.expiresAtMs <= wall) close(socket, 'bad_token');
-      else if (
-        socket.caller === null &&
-        socket.queue === null &&
-        now - socket.openedAt > AUTHENTICATE_WITHIN_MS
-      ) {
+      else if (socket.caller === null && now - socket.openedAt > AUTHENTICATE_WITHIN_MS) {
         close(socket, 'not_authenticated');
       } else if (socket.missedSince !== null && now - socket.missedSince > SLOW_READER_MS)
         close(socket, 'slow_reader');
@@ -327,9 +303,12 @@ export function registerSockets(
       const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
       for (const socket of whom) unsubscribe(socket, room_id);
     },
-    endSession({ sid, reason }) {
-      deps.sessions().end(sid);
-      for (const socket of [...sockets.values()]) if (socket.caller?.sid === sid) close(socket, reason);
+    sessionsEnded({ ended, watched }) {
+      const fresh = watched ? deps.sessions().heard(ended) : deps.sessions().end(ended);
+      for (const { user_id, sid } of fresh) {
+        const theirs = [...(byUser.get(user_id) ?? [])].filter((socket) => socket.caller?.sid === sid);
+        for (const socket of theirs) close(socket, 'session_ended');
+      }
     },
     standing: (shard) => topics.standing(shard, config.shards),
   };

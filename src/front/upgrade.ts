@@ -34,6 +34,8 @@ interface Offer {
 /** Decides on an upgrade (PROTOCOL §3): origin, connection limits and, where there is one, the token. */
 export function upgradeHandler(deps: UpgradeDeps) {
   return (res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void => {
+    // uWebSockets closes some of the sockets that are upgraded after the handler has returned (#1928 there), so
+    // nothing here may wait.
     const exchange = openExchange(res, req, deps.cors);
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
@@ -44,10 +46,9 @@ export function upgradeHandler(deps: UpgradeDeps) {
 
     const refuse = (why: Problem) => exchange.refuse(why, { close: true });
     const finish = (check: TokenCheck | null) => {
-      if (!exchange.isOpen()) return;
       if (deps.tooMany(address, check)) return refuse(problem('rate_limited'));
       const socket = deps.make({ enc: offer.enc, address, check, rejected: check !== null && !check.ok });
-      res.cork(() => res.upgrade(socket, key, offer.selected, extensions, context));
+      res.upgrade(socket, key, offer.selected, extensions, context);
     };
 
     if (!deps.accepting()) return refuse(problem('unavailable'));
@@ -56,22 +57,15 @@ export function upgradeHandler(deps: UpgradeDeps) {
     const header = authorization === '' ? null : bearerToken(authorization);
     if (authorization !== '') {
       if (header === null) return refuse(problem('unauthenticated'));
-      return settle(deps.sessions.check(header), (check) =>
-        check.ok ? finish(check) : refuse(problem(check.code)),
-      );
+      const check = deps.sessions.check(header);
+      return check.ok ? finish(check) : refuse(problem(check.code));
     }
     if (offer.token === null) return finish(null);
-    settle(deps.sessions.check(offer.token), (check) => {
-      // A browser can't see a status: a bad token is a close code there. A database that is away is not.
-      if (!check.ok && check.code === 'unavailable') refuse(problem('unavailable'));
-      else finish(check);
-    });
+    const check = deps.sessions.check(offer.token);
+    // A browser can't see a status: a bad token is a close code there. A database that is away is not.
+    if (!check.ok && check.code === 'unavailable') refuse(problem('unavailable'));
+    else finish(check);
   };
-}
-
-function settle(check: TokenCheck | Promise<TokenCheck>, then: (check: TokenCheck) => void): void {
-  if (check instanceof Promise) void check.then(then);
-  else then(check);
 }
 
 /** What the offered subprotocols say: an encoding (JSON when none does) and maybe a token. */

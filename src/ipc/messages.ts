@@ -1,6 +1,5 @@
 import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
-import type { CloseReason } from '../protocol/errors.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
 import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
 
@@ -9,7 +8,7 @@ import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
  * Messages go in batches, one postMessage per turn of the event loop; a batch from a shard carries one slab
  * of bytes that its messages point into, so that encoded frames are copied once and never cloned one by one.
  *
- * Credit: every request (`frame`, `http`, `session_check`) holds one unit of the port's credit window until
+ * Credit: every request (`frame`, `http`) holds one unit of the port's credit window until
  * the message with `done: true` for its `id`. A front without credit refuses with `overloaded` by itself.
  */
 
@@ -56,8 +55,6 @@ export type ToShard =
       readonly userAgent: string;
       readonly over: OverLimit | null;
     }
-  /** Is this session alive? Asked once per session and node, then kept by the front until it ends. */
-  | { readonly t: 'session_check'; readonly id: number; readonly sid: SessionId; readonly user_id: UserId }
   /** A subscription that a `subscribe` granted has ended: sent exactly once for every grant. */
   | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }
   /** After a shard's restart: the subscriptions that stand, and the last rev that was published. */
@@ -70,6 +67,13 @@ export type ToShard =
   | { readonly t: 'crash' }
   /** Finish what is under way, then answer `drained`. */
   | { readonly t: 'drain' };
+
+/** `ended_ms`: epoch milliseconds. */
+export interface EndedSession {
+  readonly sid: SessionId;
+  readonly user_id: UserId;
+  readonly ended_ms: number;
+}
 
 export interface StandingSubscription {
   readonly room_id: RoomId;
@@ -114,7 +118,6 @@ export type ToFront =
     }
   /** The request is for another shard: the one that owns this room. */
   | { readonly t: 'reroute'; readonly id: number; readonly room_id: RoomId }
-  | { readonly t: 'session'; readonly id: number; readonly alive: boolean | 'unavailable' }
   /** An event for a room's topics. `rev` is null for events outside the log. Only the sequencer sends one with a rev. */
   | {
       readonly t: 'publish';
@@ -129,7 +132,8 @@ export type ToFront =
   | { readonly t: 'to_user'; readonly user_id: UserId; readonly json: Slice; readonly msgpack: Slice }
   /** The user may not receive this room any more (or, with null, nobody may). */
   | { readonly t: 'revoke'; readonly room_id: RoomId; readonly user_id: UserId | null }
-  | { readonly t: 'end_session'; readonly sid: SessionId; readonly reason: CloseReason }
+  /** These sessions have ended; `watched` if it comes from the watch over the database, also when there is none. */
+  | { readonly t: 'sessions_ended'; readonly ended: readonly EndedSession[]; readonly watched: boolean }
   | { readonly t: 'notice'; readonly notice: Notice }
   | { readonly t: 'cpu'; readonly id: number; readonly task: CpuTask }
   | { readonly t: 'stats'; readonly stats: ShardStats }

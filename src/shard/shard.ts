@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { createAccounts } from '../auth/accounts.js';
+import { watchSessions } from '../auth/session-watch.js';
 import { createMemoryHub, memoryBus } from '../bus/memory-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
@@ -21,14 +22,14 @@ import type { Announcer } from '../rooms/ports.js';
 import { createReadMarks } from '../rooms/read-marks.js';
 import { roomService } from '../rooms/room-service.js';
 import { createSequencer, type EventSink } from '../rooms/sequencer.js';
-import { isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
+import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
 import { messageLog } from '../store/message-log.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { roomStore } from '../store/room-store.js';
-import { sessionAlive } from '../store/sessions.js';
+import { endedSince } from '../store/sessions.js';
 import { standingReader } from '../store/standings.js';
 import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
@@ -85,12 +86,28 @@ export async function runShard(start: ShardStart): Promise<void> {
   const accounts = createAccounts({
     store: accountStore(db),
     hasher: cpu.hasher,
-    ends: { end: (sid, reason) => outbox.post({ t: 'end_session', sid, reason }) },
+    ends: {
+      end(user_id, sids) {
+        const ended = sids.map((sid) => ({ sid, user_id, ended_ms: Date.now() }));
+        outbox.post({ t: 'sessions_ended', ended, watched: false });
+      },
+    },
     statusOf: () => 'offline',
     jwtSecret: start.jwtSecret,
     expirationMs: config.jwt.expirationMs,
     refreshExpirationMs: config.jwt.refreshExpirationMs,
   });
+  // One shard watches for the whole process.
+  const unwatch =
+    shard !== 0
+      ? () => {}
+      : watchSessions({
+          endedSince: (sinceMs) => endedSince(db, sinceMs),
+          found: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
+          lookBackMs: config.jwt.expirationMs,
+          nowMs: Date.now(),
+          report,
+        });
   const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
   const handlers: Record<RouteName, HttpHandler> = {
     ...accountHandlers(accounts),
@@ -104,6 +121,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     if (error instanceof LogUnavailable || error instanceof StoreUnavailable || isUnavailable(error)) {
       return new Refusal('unavailable');
     }
+    if (isDangling(error)) return new Refusal('not_found');
     report(error);
     return new Refusal('internal');
   }
@@ -141,13 +159,6 @@ export async function runShard(start: ShardStart): Promise<void> {
     }
   }
 
-  async function answerSession(request: Extract<ToShard, { t: 'session_check' }>): Promise<void> {
-    const alive = await inTime(sessionAlive(db, request.sid, request.user_id)).catch(
-      () => 'unavailable' as const,
-    );
-    outbox.post({ t: 'session', id: request.id, alive });
-  }
-
   let underway = 0;
   const track = (work: Promise<void>) => {
     underway++;
@@ -164,8 +175,6 @@ export async function runShard(start: ShardStart): Promise<void> {
         return track(answerFrame(message));
       case 'http':
         return track(answerHttp(message));
-      case 'session_check':
-        return track(answerSession(message));
       case 'release':
         return sequencer.release(message.room_id, message.enc);
       case 'restore':
@@ -218,6 +227,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   });
   await done;
   clearInterval(statsTimer);
+  unwatch();
   sequencer.close();
   await bus.close();
   writer.close();

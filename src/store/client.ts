@@ -49,6 +49,11 @@ export function sqlState(error: unknown): string | null {
   return typeof code === 'string' ? code : null;
 }
 
+/** A row refers to one that isn't there (any more): a user or room deleted meanwhile. */
+export function isDangling(error: unknown): boolean {
+  return sqlState(error) === '23503';
+}
+
 /** The constraint that a unique or foreign key violation names, else null. */
 export function violatedConstraint(error: unknown): string | null {
   const { code, constraint_name } = (error ?? {}) as { code?: unknown; constraint_name?: unknown };

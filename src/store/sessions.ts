@@ -1,4 +1,5 @@
 import type { Account, NewSession, PasswordChange, RefreshTokenState, SessionRecord } from '../auth/ports.js';
+import type { EndedSession } from '../ipc/messages.js';
 import type { SessionId, UserId } from '../protocol/ids.js';
 import { type Db, run } from './client.js';
 
@@ -16,16 +17,24 @@ import { type Db, run } from './client.js';
 const PURGE_BATCH = 1_000; // rows in one statement, well within its 10 s also with a year of tokens each
 
 /**
- * Whether this session of this user is live.
+ * The sessions that ended after a time, the first first, and the database's clock; both epoch milliseconds.
  * @throws StoreUnavailable
  */
-export async function sessionAlive(db: Db, sid: SessionId, user_id: UserId): Promise<boolean> {
-  const [row] = await run(db<{ alive: boolean }[]>`
-    select exists (
-      select from sessions
-      where id = ${sid} and user_id = ${user_id} and revoked_at is null and expires_at > now()
-    ) as alive`);
-  return row?.alive === true;
+export async function endedSince(
+  db: Db,
+  sinceMs: number,
+): Promise<{ ended: readonly EndedSession[]; nowMs: number }> {
+  const rows = await run(db<(EndedSession & { now_ms: number })[]>`
+    select s.sid, s.user_id, s.ended_ms, extract(epoch from now())::float8 * 1000 as now_ms
+    from (values (1)) as always
+    left join lateral (
+      select id as sid, user_id, extract(epoch from revoked_at)::float8 * 1000 as ended_ms
+      from sessions
+      where revoked_at > to_timestamp(${sinceMs}::float8 / 1000)
+      order by revoked_at
+    ) s on true`);
+  const nowMs = rows[0]?.now_ms ?? sinceMs;
+  return { ended: rows.filter((row) => row.sid !== null).map(({ now_ms: _, ...ended }) => ended), nowMs };
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Caller } from '../../src/ipc/messages.js';
 import { Refusal } from '../../src/protocol/errors.js';
 import type { SessionId } from '../../src/protocol/ids.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
-import { sessionAlive } from '../../src/store/sessions.js';
+import { endedSince } from '../../src/store/sessions.js';
 import { accountStore } from '../../src/store/users.js';
 import { createTestDatabase } from './database.js';
 
@@ -60,7 +60,7 @@ export async function accountFixture(): Promise<AccountFixture> {
           return verifyPassword(password, hash);
         },
       },
-      ends: { end: (sid) => ended.push(sid) },
+      ends: { end: (_user_id, sids) => ended.push(...sids) },
       statusOf: () => 'offline',
       jwtSecret: SECRET,
       expirationMs: DAY_MS,
@@ -82,7 +82,7 @@ export async function accountFixture(): Promise<AccountFixture> {
       const signedIn = await accounts.register({ username, email, password: PASSWORD }, 'Laptop');
       return { caller: callerIn(signedIn), signedIn, email, username };
     },
-    alive: ({ sid, user_id }) => sessionAlive(db, sid, user_id),
+    alive: async ({ sid }) => !(await endedSince(db, 0)).ended.some((session) => session.sid === sid),
     forget() {
       ended.length = 0;
       verified.length = 0;
