@@ -1,6 +1,7 @@
-import type { TSchema } from 'typebox';
+import Type, { type TSchema } from 'typebox';
 import { Refusal } from '../protocol/errors.js';
 import { isUuid } from '../protocol/ids.js';
+import { Emoji } from '../protocol/requests.js';
 import { checkValue } from '../protocol/strict-json.js';
 import { type Validate, validator } from '../protocol/validate.js';
 
@@ -47,12 +48,25 @@ export function parameterNames(path: string): readonly string[] {
     .map((segment) => segment.slice(1));
 }
 
-/** Checks path parameters: canonical UUIDs, all of them. Throws a `bad_request` that names the first that isn't. */
-export function checkParams(params: Readonly<Record<string, string>>): void {
+const isEmoji = validator(Type.Object({ emoji: Emoji }));
+
+/**
+ * Checks path parameters: canonical UUIDs, but for `emoji`, which comes percent-encoded. Throws a `bad_request`
+ * that names the first that isn't one. @returns the parameters decoded
+ */
+export function checkParams(params: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (params.emoji !== undefined) {
+    const { emoji: raw, ...ids } = params;
+    const emoji = decode(raw.replaceAll('+', '%2B')); // a plus is a plus in a path
+    checkValue(emoji, 'emoji', 0);
+    isEmoji({ emoji });
+    return { ...checkParams(ids), emoji };
+  }
   for (const [name, value] of Object.entries(params)) {
     if (!isUuid(value))
       throw new Refusal('bad_request', { field: name, sentence: `${name} must be a UUID.` });
   }
+  return params;
 }
 
 /** The token of an Authorization header, or null where it is absent or of another scheme. */

@@ -109,12 +109,13 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     if (over !== null && name !== 'send_message') {
       throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
     }
-    const { params, address, userAgent } = head;
-    checkParams(params);
+    const { address, userAgent } = head;
+    const params = checkParams(head.params);
     const query = readQuery(head.rawQuery);
     const bytes = await whenBody;
     if (bytes === null || !exchange.isOpen()) return;
-    const body = validate === null ? null : decodeBody(bytes, head.contentType, validate);
+    const isAway = bytes.length === 0 && route.bodyOptional === true;
+    const body = validate === null ? null : isAway ? {} : decodeBody(bytes, head.contentType, validate);
     const call = { route: name, params, query, body, caller, address, userAgent, over };
     const answer = await context.gateway.http(shardFor(params, caller), call);
     if (typeof answer === 'string') exchange.refuse(problem(answer));

@@ -1,16 +1,34 @@
 import Type, { type TSchema } from 'typebox';
+import type { ErrorCode } from '../protocol/errors.js';
 import { UUID_PATTERN } from '../protocol/ids.js';
 import {
+  AuditEntry,
+  Ban,
+  Me,
+  Member,
+  Message,
+  MessageEdit,
+  MyRoom,
+  Room,
+  SearchHit,
+  Session,
+  User,
+} from '../protocol/model.js';
+import {
   AddMemberBody,
+  BanBody,
   CreateRoomBody,
   EditBody,
   LoginBody,
   PasswordBody,
+  PatchMeBody,
   PatchMemberBody,
   PatchRoomBody,
+  ReactionBody,
   ReadBody,
   RefreshBody,
   RegisterBody,
+  ReportBody,
   SendBody,
 } from '../protocol/requests.js';
 
@@ -20,11 +38,13 @@ import {
  */
 export interface Route {
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
-  /** Parameters are `:name`; all of them are UUIDs. */
+  /** Parameters are `:name`; all of them are UUIDs but `:emoji`. */
   readonly path: string;
   /** False for the routes marked * in PROTOCOL §2. */
   readonly auth: boolean;
   readonly body: TSchema | null;
+  /** Whether the body may be left away: like `{}`. */
+  readonly bodyOptional?: true;
   readonly query: TSchema | null;
   /**
    * Who answers: the shard of the room in the path, of the caller, or (`any`) one chosen by the first path
@@ -33,6 +53,16 @@ export interface Route {
   readonly shard: 'room' | 'caller' | 'any';
   /** Which limit counts the request: a user's (`rest`) or an address' (`auth`). */
   readonly limit: 'rest' | 'auth';
+  /** One line for the documents. */
+  readonly summary: string;
+  /** What a success answers under `data`; of a list, one entry. */
+  readonly data: TSchema;
+  /** Whether `data` is a list with a `page` beside it. */
+  readonly list?: true;
+  /** The statuses of success; the second is a repeat that changed nothing. */
+  readonly statuses: readonly [200] | readonly [201] | readonly [201, 200];
+  /** The codes beside those that every route of its kind may answer. */
+  readonly errors: readonly ErrorCode[];
 }
 
 export const PAGE_LIMIT_DEFAULT = 20; // PROTOCOL §2
@@ -49,41 +79,341 @@ const HistoryQuery = Type.Object({
   after: MessageCursor,
   around: MessageCursor,
 });
+const ThreadQuery = Type.Object({ limit: Limit, after: MessageCursor });
+const SearchQuery = Type.Object({
+  q: Type.String({ minLength: 1, maxLength: 200 }),
+  limit: Limit,
+  before: MessageCursor,
+});
+const DiscoverQuery = Type.Object({
+  q: Type.Optional(Type.String({ maxLength: 100 })),
+  limit: Limit,
+  after: Cursor,
+});
+const UserSearchQuery = Type.Object({ q: Type.String({ minLength: 1, maxLength: 50 }), limit: Limit });
 
-const get = (path: string, shard: Route['shard'], query: TSchema | null = null) =>
-  ({ method: 'get', path, auth: true, body: null, query, shard, limit: 'rest' }) as const;
-const write = (method: Route['method'], path: string, shard: Route['shard'], body: TSchema | null = null) =>
-  ({ method, path, auth: true, body, query: null, shard, limit: 'rest' }) as const;
-const open = (path: string, body: TSchema) =>
-  ({ method: 'post', path, auth: false, body, query: null, shard: 'any', limit: 'auth' }) as const;
+const Nothing = Type.Object({});
+const SignedIn = Type.Object({
+  user: Me,
+  token: Type.String(),
+  refresh_token: Type.String(),
+  /** Seconds. */
+  expires_in: Type.Integer({ minimum: 1 }),
+});
+
+type Told = Pick<Route, 'summary' | 'data'> &
+  Partial<Pick<Route, 'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional'>>;
+const common = { auth: true, limit: 'rest', statuses: [200], errors: [] } as const;
+
+function get(path: string, shard: Route['shard'], told: Told, query: TSchema | null = null): Route {
+  return { method: 'get', path, shard, body: null, query, ...common, ...told };
+}
+function write(
+  method: Route['method'],
+  path: string,
+  shard: Route['shard'],
+  told: Told,
+  body: TSchema | null = null,
+): Route {
+  return { method, path, shard, body, query: null, ...common, ...told };
+}
+function open(path: string, body: TSchema, told: Told): Route {
+  return { ...write('post', path, 'any', told, body), auth: false, limit: 'auth' };
+}
+
+/** What hides or closes a room to a caller. */
+const HIDDEN = ['not_found'] as const;
+const MEMBERS = ['not_found', 'not_a_member'] as const;
+const RANKED = ['not_found', 'not_a_member', 'forbidden'] as const;
 
 export const ROUTES = {
-  register: open('/auth/register', RegisterBody),
-  login: open('/auth/login', LoginBody),
-  refresh: open('/auth/refresh', RefreshBody),
-  logout: write('post', '/auth/logout', 'caller'),
-  change_password: { ...write('post', '/auth/password', 'caller', PasswordBody), limit: 'auth' },
-  list_sessions: get('/auth/sessions', 'caller'),
-  end_session: write('delete', '/auth/sessions/:sessionId', 'caller'),
-  get_me: get('/users/me', 'caller'),
-  get_user: get('/users/:userId', 'any'),
-  create_room: write('post', '/rooms', 'caller', CreateRoomBody),
-  list_rooms: get('/rooms', 'caller', Page),
-  get_room: get('/rooms/:roomId', 'room'),
-  patch_room: write('patch', '/rooms/:roomId', 'room', PatchRoomBody),
-  delete_room: write('delete', '/rooms/:roomId', 'room'),
-  join_room: write('post', '/rooms/:roomId/join', 'room'),
-  leave_room: write('post', '/rooms/:roomId/leave', 'room'),
-  list_members: get('/rooms/:roomId/members', 'room', Page),
-  add_member: write('post', '/rooms/:roomId/members', 'room', AddMemberBody),
-  patch_member: write('patch', '/rooms/:roomId/members/:userId', 'room', PatchMemberBody),
-  remove_member: write('delete', '/rooms/:roomId/members/:userId', 'room'),
-  list_messages: get('/rooms/:roomId/messages', 'room', HistoryQuery),
-  send_message: write('post', '/rooms/:roomId/messages', 'room', SendBody),
-  mark_read: write('post', '/rooms/:roomId/read', 'room', ReadBody),
-  get_message: get('/messages/:messageId', 'any'),
-  edit_message: write('patch', '/messages/:messageId', 'any', EditBody),
-  delete_message: write('delete', '/messages/:messageId', 'any'),
+  register: open('/auth/register', RegisterBody, {
+    summary: 'Create an account and sign in',
+    data: SignedIn,
+    statuses: [201],
+    errors: ['conflict'],
+  }),
+  login: open('/auth/login', LoginBody, {
+    summary: 'Sign in',
+    data: SignedIn,
+    errors: ['invalid_credentials'],
+  }),
+  refresh: open('/auth/refresh', RefreshBody, {
+    summary: 'Spend a refresh token for new tokens; spending it twice ends the session',
+    data: SignedIn,
+    errors: ['unauthenticated', 'token_expired', 'token_reused'],
+  }),
+  logout: write('post', '/auth/logout', 'caller', {
+    summary: 'End this session everywhere; its sockets close with 4010',
+    data: Nothing,
+  }),
+  change_password: write(
+    'post',
+    '/auth/password',
+    'caller',
+    {
+      summary: 'Change the password and end all other sessions',
+      data: Nothing,
+      errors: ['invalid_credentials'],
+      limit: 'auth',
+    },
+    PasswordBody,
+  ),
+  list_sessions: get('/auth/sessions', 'caller', {
+    summary: 'The sessions (devices) that are signed in',
+    data: Type.Array(Session),
+  }),
+  end_session: write('delete', '/auth/sessions/:sessionId', 'caller', {
+    summary: 'End one of your sessions',
+    data: Nothing,
+    errors: HIDDEN,
+  }),
+  get_me: get('/users/me', 'caller', { summary: 'Your own account', data: Me }),
+  patch_me: write(
+    'patch',
+    '/users/me',
+    'caller',
+    { summary: 'Change your name, avatar or status', data: Me, errors: ['conflict'] },
+    PatchMeBody,
+  ),
+  delete_me: write('delete', '/users/me', 'caller', {
+    summary: 'Delete your account; your messages stay, under a deleted author',
+    data: Nothing,
+    errors: ['conflict'],
+  }),
+  search_users: get(
+    '/users/search',
+    'any',
+    { summary: 'Users whose name starts with a text', data: User, list: true },
+    UserSearchQuery,
+  ),
+  get_user: get('/users/:userId', 'any', { summary: 'A user', data: User, errors: HIDDEN }),
+  create_room: write(
+    'post',
+    '/rooms',
+    'caller',
+    {
+      summary: 'Create a room; a direct one exists once for each pair',
+      data: Room,
+      statuses: [201, 200],
+      errors: HIDDEN,
+    },
+    CreateRoomBody,
+  ),
+  list_rooms: get(
+    '/rooms',
+    'caller',
+    { summary: 'Your rooms, the most recently active first', data: MyRoom, list: true },
+    Page,
+  ),
+  discover_rooms: get(
+    '/rooms/discover',
+    'caller',
+    { summary: 'Public rooms, by the words their names start with', data: Room, list: true },
+    DiscoverQuery,
+  ),
+  get_room: get('/rooms/:roomId', 'room', {
+    summary: 'A room; with your own read state where you are a member',
+    data: Type.Union([MyRoom, Room]),
+    errors: HIDDEN,
+  }),
+  patch_room: write(
+    'patch',
+    '/rooms/:roomId',
+    'room',
+    {
+      summary: 'Change a room (admins)',
+      data: Type.Union([MyRoom, Room]),
+      errors: [...RANKED, 'conflict'],
+    },
+    PatchRoomBody,
+  ),
+  delete_room: write('delete', '/rooms/:roomId', 'room', {
+    summary: 'Delete a room (admins)',
+    data: Nothing,
+    errors: RANKED,
+  }),
+  join_room: write('post', '/rooms/:roomId/join', 'room', {
+    summary: 'Join a public room',
+    data: Type.Union([MyRoom, Room]),
+    errors: [...HIDDEN, 'banned'],
+  }),
+  leave_room: write('post', '/rooms/:roomId/leave', 'room', {
+    summary: 'Leave a room',
+    data: Nothing,
+    errors: [...MEMBERS, 'conflict'],
+  }),
+  list_members: get(
+    '/rooms/:roomId/members',
+    'room',
+    { summary: 'The members of a room, the earliest first', data: Member, list: true, errors: MEMBERS },
+    Page,
+  ),
+  add_member: write(
+    'post',
+    '/rooms/:roomId/members',
+    'room',
+    {
+      summary: 'Add a member (moderators, to roles below their own; admins)',
+      data: Member,
+      statuses: [201, 200],
+      errors: [...RANKED, 'conflict', 'banned'],
+    },
+    AddMemberBody,
+  ),
+  patch_member: write(
+    'patch',
+    '/rooms/:roomId/members/:userId',
+    'room',
+    {
+      summary: 'Change a role (admins) or mute a member (moderators)',
+      data: Member,
+      errors: [...RANKED, 'conflict'],
+    },
+    PatchMemberBody,
+  ),
+  remove_member: write('delete', '/rooms/:roomId/members/:userId', 'room', {
+    summary: 'Remove a member (moderators), or leave',
+    data: Nothing,
+    errors: [...RANKED, 'conflict'],
+  }),
+  ban_user: write(
+    'put',
+    '/rooms/:roomId/bans/:userId',
+    'room',
+    {
+      summary: 'Ban a user from a room (moderators): removed now, and kept out',
+      data: Ban,
+      errors: [...RANKED, 'conflict'],
+      bodyOptional: true,
+    },
+    BanBody,
+  ),
+  unban_user: write('delete', '/rooms/:roomId/bans/:userId', 'room', {
+    summary: 'Lift a ban (moderators)',
+    data: Nothing,
+    errors: RANKED,
+  }),
+  list_bans: get(
+    '/rooms/:roomId/bans',
+    'room',
+    { summary: 'Who is banned from a room (moderators)', data: Ban, list: true, errors: RANKED },
+    Page,
+  ),
+  list_audit: get(
+    '/rooms/:roomId/audit',
+    'room',
+    {
+      summary: 'What moderators and admins did in a room, the newest first (moderators)',
+      data: AuditEntry,
+      list: true,
+      errors: RANKED,
+    },
+    Page,
+  ),
+  list_messages: get(
+    '/rooms/:roomId/messages',
+    'room',
+    {
+      summary: 'History, always newest first: the messages nearest to a number or message',
+      data: Message,
+      list: true,
+      errors: MEMBERS,
+    },
+    HistoryQuery,
+  ),
+  send_message: write(
+    'post',
+    '/rooms/:roomId/messages',
+    'room',
+    {
+      summary: 'Send a message; a repeat of the same id answers the first result',
+      data: Message,
+      statuses: [201, 200],
+      errors: [...MEMBERS, 'muted', 'slow_mode', 'id_conflict'],
+    },
+    SendBody,
+  ),
+  search_messages: get(
+    '/rooms/:roomId/messages/search',
+    'room',
+    {
+      summary: 'Search a room: words, "phrases", or, -not; newest first',
+      data: SearchHit,
+      list: true,
+      errors: MEMBERS,
+    },
+    SearchQuery,
+  ),
+  mark_read: write(
+    'post',
+    '/rooms/:roomId/read',
+    'room',
+    { summary: 'Move the read watermark forward', data: Nothing, errors: MEMBERS },
+    ReadBody,
+  ),
+  list_pins: get('/rooms/:roomId/pins', 'room', {
+    summary: 'The pinned messages of a room, the latest pinned first',
+    data: Type.Array(Message),
+    errors: MEMBERS,
+  }),
+  get_message: get('/messages/:messageId', 'any', { summary: 'A message', data: Message, errors: MEMBERS }),
+  edit_message: write(
+    'patch',
+    '/messages/:messageId',
+    'any',
+    { summary: 'Edit a message (its author)', data: Message, errors: [...RANKED, 'muted'] },
+    EditBody,
+  ),
+  delete_message: write('delete', '/messages/:messageId', 'any', {
+    summary: 'Delete a message (its author, or who may act on its author); a tombstone stays',
+    data: Message,
+    errors: RANKED,
+  }),
+  list_edits: get('/messages/:messageId/edits', 'any', {
+    summary: 'What a message said before its edits, the latest first, at most 100',
+    data: Type.Array(MessageEdit),
+    errors: MEMBERS,
+  }),
+  list_thread: get(
+    '/messages/:messageId/thread',
+    'any',
+    { summary: 'The messages of a thread, the earliest first', data: Message, list: true, errors: MEMBERS },
+    ThreadQuery,
+  ),
+  add_reaction: write(
+    'post',
+    '/messages/:messageId/reactions',
+    'any',
+    {
+      summary: 'React to a message; a repeat changes nothing',
+      data: Message,
+      errors: [...MEMBERS, 'muted', 'conflict'],
+    },
+    ReactionBody,
+  ),
+  remove_reaction: write('delete', '/messages/:messageId/reactions/:emoji', 'any', {
+    summary: 'Take a reaction back; a repeat changes nothing',
+    data: Message,
+    errors: MEMBERS,
+  }),
+  pin_message: write('put', '/messages/:messageId/pin', 'any', {
+    summary: 'Pin a message (moderators); at most 100 a room',
+    data: Message,
+    errors: [...RANKED, 'conflict'],
+  }),
+  unpin_message: write('delete', '/messages/:messageId/pin', 'any', {
+    summary: 'Unpin a message (moderators)',
+    data: Message,
+    errors: RANKED,
+  }),
+  report_message: write(
+    'post',
+    '/messages/:messageId/report',
+    'any',
+    { summary: 'Report a message to the moderators of its room', data: Nothing, errors: MEMBERS },
+    ReportBody,
+  ),
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof ROUTES;

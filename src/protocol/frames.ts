@@ -7,6 +7,7 @@ import {
   EditPayload,
   EmptyPayload,
   JoinPayload,
+  ReactionPayload,
   ReadBody,
   ResumePayload,
   SendBody,
@@ -41,7 +42,11 @@ export const CLIENT_FRAMES = {
   send_message: { payload: SendBody, room: 'required' },
   edit_message: { payload: EditPayload, room: 'optional' },
   delete_message: { payload: DeletePayload, room: 'optional' },
+  add_reaction: { payload: ReactionPayload, room: 'optional' },
+  remove_reaction: { payload: ReactionPayload, room: 'optional' },
   mark_read: { payload: ReadBody, room: 'required' },
+  user_typing: { payload: EmptyPayload, room: 'required' },
+  user_stopped_typing: { payload: EmptyPayload, room: 'required' },
 } as const satisfies Record<string, FrameSpec>;
 
 export type ClientFrameType = keyof typeof CLIENT_FRAMES;

@@ -107,6 +107,59 @@ export const Member = Type.Object({
 });
 export type Member = Static<typeof Member>;
 
+/** Somebody who may not come back to a room. */
+export const Ban = Type.Object({
+  user_id: Uuid,
+  username: Type.String(),
+  reason: Nullable(Type.String()),
+  banned_by: Nullable(Uuid),
+  created_at: Timestamp,
+});
+export type Ban = Static<typeof Ban>;
+
+export const AUDIT_ACTIONS = [
+  'member_added',
+  'member_removed',
+  'role_changed',
+  'member_muted',
+  'member_unmuted',
+  'member_banned',
+  'member_unbanned',
+  'message_deleted',
+  'message_reported',
+  'message_pinned',
+  'message_unpinned',
+  'room_updated',
+] as const;
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+
+/** Something that somebody did to somebody or something in a room; for its moderators and admins. */
+export const AuditEntry = Type.Object({
+  id: Uuid,
+  room_id: Uuid,
+  action: Type.Union(AUDIT_ACTIONS.map((action) => Type.Literal(action))),
+  actor_id: Uuid,
+  actor_username: Type.String(),
+  target_user_id: Nullable(Uuid),
+  target_message_id: Nullable(Uuid),
+  /** What the action needs beside: the reason, the new role, the changed members. */
+  details: Type.Record(Type.String(), Type.Unknown()),
+  created_at: Timestamp,
+});
+export type AuditEntry = Static<typeof AuditEntry>;
+
+/** What a message said before an edit; `rev` is the edit's. */
+export const MessageEdit = Type.Object({ rev: Count, content: Type.String(), edited_at: Timestamp });
+export type MessageEdit = Static<typeof MessageEdit>;
+
+/** A message that a search found. */
+export const SearchHit = Type.Object({
+  ...Message.properties,
+  /** The content as HTML: escaped, with what was searched for in `<mark>`. */
+  highlight: Type.String(),
+});
+export type SearchHit = Static<typeof SearchHit>;
+
 /** A device list entry of GET /auth/sessions. */
 export const Session = Type.Object({
   id: Uuid,

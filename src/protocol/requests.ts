@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { Role, RoomType, Timestamp, Uuid } from './model.js';
+import { Role, RoomType, Timestamp, UserStatus, Uuid } from './model.js';
 
 /** The bodies and queries of REST and the payloads of frames (PROTOCOL §2, §3). Unknown members are refused. */
 const closed = { additionalProperties: false } as const;
@@ -38,6 +38,22 @@ export type RefreshBody = Static<typeof RefreshBody>;
 export const PasswordBody = object({ current_password: OfferedPassword, new_password: Password });
 export type PasswordBody = Static<typeof PasswordBody>;
 
+export const PatchMeBody = object({
+  username: Type.Optional(Username),
+  avatar_url: Type.Optional(
+    Type.Union([
+      Type.String({
+        maxLength: 500,
+        pattern: '^https://[^\\s/?#@\\u0000-\\u001f]+(?:[/?#][^\\s\\u0000-\\u001f]*)?$',
+      }),
+      Type.Null(),
+    ]),
+  ),
+  /** What others see while the user is connected; `offline` hides. */
+  status: Type.Optional(UserStatus),
+});
+export type PatchMeBody = Static<typeof PatchMeBody>;
+
 const RoomName = Type.String({ minLength: 3, maxLength: 100 });
 const Description = Type.Union([Type.String({ maxLength: 2_000 }), Type.Null()]);
 
@@ -48,11 +64,19 @@ export const CreateRoomBody = object({
   member_ids: Type.Optional(Type.Array(Uuid, { maxItems: 100 })),
 });
 export type CreateRoomBody = Static<typeof CreateRoomBody>;
+export const SLOW_MODE_MAX_S = 21_600; // six hours, as elsewhere
 export const PatchRoomBody = object({
   name: Type.Optional(RoomName),
   description: Type.Optional(Description),
+  slow_mode_s: Type.Optional(Type.Integer({ minimum: 0, maximum: SLOW_MODE_MAX_S })),
 });
 export type PatchRoomBody = Static<typeof PatchRoomBody>;
+/** A text a person typed as a reason. */
+const Reason = Type.String({ minLength: 1, maxLength: 500 });
+export const BanBody = object({ reason: Type.Optional(Reason) });
+export type BanBody = Static<typeof BanBody>;
+export const ReportBody = object({ reason: Reason });
+export type ReportBody = Static<typeof ReportBody>;
 export const AddMemberBody = object({ user_id: Uuid, role: Type.Optional(Role) });
 export type AddMemberBody = Static<typeof AddMemberBody>;
 export const PatchMemberBody = object({
@@ -99,4 +123,14 @@ export const EditPayload = object({
 export type EditPayload = Static<typeof EditPayload>;
 export const DeletePayload = object({ message_id: Uuid });
 export type DeletePayload = Static<typeof DeletePayload>;
+export const REACTION_KINDS_MAX = 50; // a message's different emoji (PROTOCOL §2)
+/** An emoji of at most 32 code points, or a `:shortcode:`. */
+export const Emoji = Type.String({
+  maxLength: 64,
+  pattern: '^(?::[a-z0-9_+-]{1,62}:|[^\\s:\\p{Cc}\\p{Cs}]{1,32})$',
+});
+export const ReactionBody = object({ emoji: Emoji });
+export type ReactionBody = Static<typeof ReactionBody>;
+export const ReactionPayload = object({ message_id: Uuid, emoji: Emoji });
+export type ReactionPayload = Static<typeof ReactionPayload>;
 export const EmptyPayload = object({});

@@ -138,6 +138,11 @@ export async function runFrame(
       await services.markRead({ room_id, user_id: caller.user_id, seq_no });
       return respond(answer('ok', request, {}));
     }
+    case 'add_reaction':
+    case 'remove_reaction':
+    case 'user_typing':
+    case 'user_stopped_typing':
+      throw new Refusal('not_found'); // still to come
     case 'authenticate':
     case 'ping':
       throw new Error(`${request.type} is answered by the front`);

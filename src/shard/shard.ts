@@ -7,6 +7,7 @@ import { messageHandlers } from '../http/message-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
 import type { RouteName } from '../http/routes.js';
 import type { HttpHandler } from '../http/types.js';
+import { UNBUILT } from '../http/unbuilt.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
 import { createLogger } from '../observability/logger.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
@@ -110,6 +111,7 @@ export async function runShard(start: ShardStart): Promise<void> {
         });
   const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
   const handlers: Record<RouteName, HttpHandler> = {
+    ...UNBUILT,
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: roomStore(db), announcer })),
     ...messageHandlers({ ...where, messages, reader, markRead }),

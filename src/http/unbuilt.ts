@@ -1,0 +1,25 @@
+import { Refusal } from '../protocol/errors.js';
+import type { HttpHandler } from './types.js';
+
+const unbuilt: HttpHandler = () => Promise.reject(new Refusal('not_found'));
+
+/** Routes whose handlers are still to come. */
+export const UNBUILT = {
+  patch_me: unbuilt,
+  delete_me: unbuilt,
+  search_users: unbuilt,
+  discover_rooms: unbuilt,
+  search_messages: unbuilt,
+  ban_user: unbuilt,
+  unban_user: unbuilt,
+  list_bans: unbuilt,
+  list_audit: unbuilt,
+  report_message: unbuilt,
+  list_pins: unbuilt,
+  list_edits: unbuilt,
+  list_thread: unbuilt,
+  add_reaction: unbuilt,
+  remove_reaction: unbuilt,
+  pin_message: unbuilt,
+  unpin_message: unbuilt,
+} as const;
