@@ -9,6 +9,7 @@
 const LAYERS = [
   ['front'],
   ['http'],
+  ['docs'],
   ['rooms'],
   ['auth'],
   ['store', 'bus', 'attachments'],

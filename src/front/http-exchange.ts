@@ -27,6 +27,8 @@ export interface Answer {
   /** JSON; null is no body at all (204). */
   readonly body: string | Uint8Array | null;
   readonly headers?: readonly Header[];
+  /** JSON unless said. */
+  readonly contentType?: string;
   readonly retryAfterMs?: number | null;
   /** Closes the connection after the answer: for requests whose rest isn't read. */
   readonly close?: boolean;
@@ -48,7 +50,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
   const isHead = req.getMethod() === 'head';
   const corsHeaders = cors.headers(req.getHeader('origin'), req.getHeader('host'));
 
-  const answer = ({ status, body, headers = [], retryAfterMs, close = false }: Answer): void => {
+  const answer = ({ status, body, headers = [], contentType, retryAfterMs, close = false }: Answer): void => {
     if (!open) return;
     open = false;
     res.cork(() => {
@@ -68,7 +70,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
         res.endWithoutBody();
         return;
       }
-      res.writeHeader('content-type', 'application/json; charset=utf-8');
+      res.writeHeader('content-type', contentType ?? 'application/json; charset=utf-8');
       if (isHead) {
         // Given the length as an argument, uWebSockets takes the answer for unfinished and drops the next request.
         res.writeHeader('content-length', String(Buffer.byteLength(body)));

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
+import { apiDocuments } from '../docs/documents.js';
 import { ROUTES, type Route, type RouteName } from '../http/routes.js';
 import type { Caller, OverLimit } from '../ipc/messages.js';
 import { type Problem, problem, Refusal } from '../protocol/errors.js';
@@ -67,6 +68,7 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
     on(route.method, PREFIX + route.path, routeHandler(name, route, context));
   }
   registerHealth(on, deps);
+  registerDocuments(on);
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
     app.any(path, (res, req) =>
@@ -77,6 +79,21 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
   }
   app.any('/*', (res, req) => openExchange(res, req, context.cors).refuse(problem('not_found')));
   app.options('/*', (res, req) => preflight(openExchange(res, req, context.cors), req, context.cors));
+}
+
+/** The API's documents, made once; the page is outside of the prefix. */
+function registerDocuments(on: (method: 'get', path: string, handle: Handler) => void): void {
+  const { openapi, asyncapi, page, pageHeaders } = apiDocuments();
+  on('get', `${PREFIX}/openapi.json`, (exchange) => exchange.answer({ status: 200, body: openapi }));
+  on('get', `${PREFIX}/asyncapi.json`, (exchange) => exchange.answer({ status: 200, body: asyncapi }));
+  on('get', '/docs', (exchange) =>
+    exchange.answer({
+      status: 200,
+      body: page,
+      contentType: 'text/html; charset=utf-8',
+      headers: pageHeaders,
+    }),
+  );
 }
 
 function preflight(exchange: Exchange, req: HttpRequest, cors: Cors): void {

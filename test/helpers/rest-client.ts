@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Me, Member, Message, MyRoom, Role, Room, Session } from '../../src/protocol/model.js';
+import { checkAnswer } from './conformance.js';
 import { must } from './deadline.js';
 
 /** What any answer may hold (PROTOCOL §2). */
@@ -70,7 +71,9 @@ export function restClient(serverUrl: string) {
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: parseBody<T>(text) };
+    const body = parseBody<T>(text);
+    checkAnswer(method, url.pathname.slice('/api/v1'.length), response.status, body);
+    return { status: response.status, headers: response.headers, body };
   }
 
   return {

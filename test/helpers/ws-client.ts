@@ -1,5 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { WebSocket } from 'ws';
+import { checkServerFrame } from './conformance.js';
 import { DEADLINE_MS, within } from './deadline.js';
 import type { Encoding, ErrorPayload, Frame, Ref } from './frames.js';
 
@@ -171,6 +172,7 @@ function wrap(socket: WebSocket, encoding: Encoding, onFrame?: (frame: Frame) =>
 
   socket.on('message', (data: Buffer, isBinary: boolean) => {
     const frame = decode(data, isBinary, encoding);
+    checkServerFrame(frame);
     record(frame, streams);
     onFrame?.(frame);
     if (!answersPending(frame, pending)) offer(frame, waiters, unread);

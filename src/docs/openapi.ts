@@ -1,0 +1,235 @@
+import type { TSchema } from 'typebox';
+import { ROUTES, type Route } from '../http/routes.js';
+import { ERRORS, type ErrorCode } from '../protocol/errors.js';
+import { UUID_PATTERN } from '../protocol/ids.js';
+import { Emoji } from '../protocol/requests.js';
+import { components, type JsonSchema, referring } from './schemas.js';
+
+/** The OpenAPI 3.1 document of the REST API, from the tables that the server itself works with. */
+export interface OpenApi {
+  readonly openapi: string;
+  readonly info: JsonSchema;
+  readonly servers: readonly JsonSchema[];
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly components: {
+    readonly responses: Readonly<Record<string, JsonSchema>>;
+    readonly schemas: Readonly<Record<string, JsonSchema>>;
+    readonly securitySchemes: JsonSchema;
+  };
+}
+
+export interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly tags: readonly string[];
+  readonly security: readonly JsonSchema[];
+  readonly parameters: readonly { readonly name: string; readonly in: string; readonly schema: JsonSchema }[];
+  readonly requestBody?: JsonSchema;
+  readonly responses: Record<string, JsonSchema>;
+}
+
+const HEALTH = {
+  type: 'object',
+  required: ['status', 'timestamp'],
+  properties: {
+    status: { enum: ['ok', 'degraded'] },
+    timestamp: { type: 'string', format: 'date-time' },
+    database: { type: 'boolean' },
+    redis: { type: ['boolean', 'null'] },
+    storage: { type: 'boolean' },
+  },
+};
+
+export function openApi(version: string): OpenApi {
+  const paths: OpenApi['paths'] = {};
+  for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
+    const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
+    paths[path] = { ...paths[path], [route.method]: operation(name, route) };
+  }
+  for (const [path, summary] of [
+    ['/health', 'Whether everything the server needs is there'],
+    ['/health/live', 'Whether the process runs; asks no dependency'],
+    ['/health/ready', 'Whether the server takes requests; not while it starts or drains'],
+  ] as const) {
+    paths[path] = { get: healthOperation(path, summary) };
+  }
+  for (const document of ['openapi', 'asyncapi']) {
+    paths[`/${document}.json`] = { get: documentOperation(document) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Parley',
+      version,
+      description:
+        'Rooms with durable, gapless, ordered messages. Every answer bears `x-request-id`; 429 and 503 bear `retry-after`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/api/v1' }],
+    paths,
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      responses: Object.fromEntries([...sharedFailures].sort()),
+      schemas: components(),
+    },
+  };
+}
+
+function operation(name: string, route: Route): Operation {
+  const params = [...route.path.matchAll(/:(\w+)/g)].map(([, param = '']) => ({
+    name: param,
+    in: 'path',
+    required: true,
+    schema: param === 'emoji' ? referring(Emoji) : { type: 'string', pattern: UUID_PATTERN },
+  }));
+  const { query, body } = route;
+  const required = (query as { required?: string[] } | null)?.required ?? [];
+  const queries = Object.entries(
+    (query as { properties?: Record<string, TSchema> } | null)?.properties ?? {},
+  );
+  return {
+    operationId: name,
+    summary: route.summary,
+    tags: [route.path.split('/')[1] ?? ''],
+    security: route.auth ? [{ bearer: [] }] : [],
+    parameters: [
+      ...params,
+      ...queries.map(([param, schema]) => ({
+        name: param,
+        in: 'query',
+        required: required.includes(param),
+        schema: referring(schema),
+      })),
+    ],
+    ...(body === null
+      ? {}
+      : { requestBody: { required: route.bodyOptional !== true, content: json(referring(body)) } }),
+    responses: { ...successes(route), ...failures(route) },
+  };
+}
+
+function successes(route: Route): Record<string, JsonSchema> {
+  const data = referring(route.data);
+  const page = {
+    type: 'object',
+    required: ['has_more', 'next'],
+    properties: { has_more: { type: 'boolean' }, next: { type: ['string', 'null'] } },
+  };
+  const schema = {
+    type: 'object',
+    required: route.list ? ['success', 'data', 'page'] : ['success', 'data'],
+    properties: {
+      success: { const: true },
+      data: route.list ? { type: 'array', items: data } : data,
+      ...(route.list ? { page } : {}),
+    },
+  };
+  return Object.fromEntries(
+    route.statuses.map((status, i) => [
+      status,
+      answer(i === 0 ? 'Done.' : 'It was so already.', schema, ['x-request-id']),
+    ]),
+  );
+}
+
+/** Grouped by status, as OpenAPI has it; the codes of each stand in its schema. */
+function failures(route: Route): Record<string, JsonSchema> {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codesOf(route)) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, failureAnswer(status, codes)]));
+}
+
+/** Every code that a route may answer. */
+export function codesOf(route: Route): ErrorCode[] {
+  const takesInput = route.body !== null || route.query !== null || route.path.includes(':');
+  const common: ErrorCode[] = [
+    ...(takesInput ? (['bad_request'] as const) : []),
+    ...(route.auth ? (['unauthenticated', 'token_expired'] as const) : []),
+    'payload_too_large',
+    ...(route.body === null ? [] : (['unsupported_media_type'] as const)),
+    'rate_limited',
+    'internal',
+    'overloaded',
+    'unavailable',
+  ];
+  return [...new Set([...common, ...route.errors])];
+}
+
+/** The failures that some operation answers with, by a name that says status and codes. */
+const sharedFailures = new Map<string, JsonSchema>();
+
+function failureAnswer(status: number, codes: readonly ErrorCode[]): JsonSchema {
+  const name = `${status}.${codes.join('.')}`;
+  const headers = status === 429 || status === 503 ? ['x-request-id', 'retry-after'] : ['x-request-id'];
+  const description = codes.map((code) => `\`${code}\`: ${ERRORS[code].sentence}`).join(' ');
+  sharedFailures.set(name, answer(description, failure(codes), headers));
+  return { $ref: `#/components/responses/${name}` };
+}
+
+/** A response of the document, looked up where it is a reference. */
+export function responseOf(document: OpenApi, response: JsonSchema): JsonSchema {
+  if (typeof response.$ref !== 'string') return response;
+  const name = response.$ref.slice('#/components/responses/'.length);
+  return document.components.responses[name] ?? {};
+}
+
+function failure(codes: readonly ErrorCode[]): JsonSchema {
+  return {
+    type: 'object',
+    required: ['success', 'error', 'code', 'retry', 'request_id'],
+    properties: {
+      success: { const: false },
+      error: { type: 'string' },
+      code: { enum: codes },
+      field: { type: 'string' },
+      retry: { type: 'boolean' },
+      retry_after_ms: { type: 'integer' },
+      request_id: { type: 'string' },
+    },
+  };
+}
+
+function answer(description: string, schema: JsonSchema, headers: readonly string[]): JsonSchema {
+  const described = headers.map((name) => [name, { schema: { type: 'string' } }]);
+  return { description, headers: Object.fromEntries(described), content: json(schema) };
+}
+
+function json(schema: JsonSchema): JsonSchema {
+  return { 'application/json': { schema } };
+}
+
+function healthOperation(path: string, summary: string): Operation {
+  const data = path === '/health/live' ? HEALTH : { ...HEALTH, required: Object.keys(HEALTH.properties) };
+  const envelope = (success: boolean) => ({
+    type: 'object',
+    required: ['success', 'data'],
+    properties: { success: { const: success }, data },
+  });
+  return {
+    operationId: path.slice(1).replaceAll('/', '_'),
+    summary,
+    tags: ['health'],
+    security: [],
+    parameters: [],
+    responses: {
+      200: answer('All is well.', envelope(true), ['x-request-id']),
+      ...(path === '/health/live'
+        ? {}
+        : { 503: answer('Degraded, or not ready.', envelope(false), ['x-request-id', 'retry-after']) }),
+    },
+  };
+}
+
+function documentOperation(document: string): Operation {
+  return {
+    operationId: document,
+    summary: document === 'openapi' ? 'This document' : 'The AsyncAPI document of the WebSocket',
+    tags: ['documents'],
+    security: [],
+    parameters: [],
+    responses: { 200: answer('The document.', { type: 'object' }, []) },
+  };
+}
