@@ -2,12 +2,17 @@
  * `npm test [-- FILTER… OPTION…]`: builds if needed, runs vitest with the arguments, names every skipped test with
  * its reason, and ends with the line `N passed, N failed, N skipped`. The exit code is vitest's.
  */
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseCLI, startVitest } from 'vitest/node';
 import { build, root } from './build.mjs';
 
 process.chdir(root);
 await build();
 
+const record = join(tmpdir(), `parley-contract-${process.pid}`);
+process.env.PARLEY_CONTRACT_RECORD = record;
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
 const skipped = [];
 let passed = 0;
@@ -38,6 +43,16 @@ const vitest = await startVitest('test', filter, {
   reporters: [...[options.reporters ?? options.reporter ?? 'default'].flat(), counter],
 });
 await vitest.close();
+
+// A whole run must have seen every row of the protocol succeed, and be refused where it can be.
+if (filter.length === 0 && options.testNamePattern === undefined && failed === 0) {
+  const { checkContract } = await import('../dist/scripts/contract-docs.js');
+  for (const row of checkContract(record)) {
+    console.log(`no test: ${row}`);
+    failed += 1;
+  }
+}
+rmSync(record, { recursive: true, force: true });
 
 for (const { test, reason } of skipped) {
   console.log(`skipped: ${test.module.relativeModuleId} > ${test.fullName}: ${reason ?? 'no reason given'}`);

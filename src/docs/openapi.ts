@@ -127,9 +127,28 @@ function successes(route: Route): Record<string, JsonSchema> {
   return Object.fromEntries(
     route.statuses.map((status, i) => [
       status,
-      answer(i === 0 ? 'Done.' : 'It was so already.', schema, ['x-request-id']),
+      {
+        ...answer(i === 0 ? 'Done.' : 'It was so already.', schema, ['x-request-id']),
+        ...(route.statuses[0] === 201 ? linksFrom(route.path) : {}),
+      },
     ]),
   );
+}
+
+/** What can be asked about something that was made, by its id: for tools that follow links. */
+const MADE = { '/rooms': 'roomId', '/rooms/:roomId/messages': 'messageId' } as const;
+
+function linksFrom(path: string): JsonSchema {
+  const param = MADE[path as keyof typeof MADE] as string | undefined;
+  if (param === undefined) return {};
+  const targets = (Object.entries(ROUTES) as [string, Route][]).filter(([, route]) =>
+    route.path.includes(`:${param}`),
+  );
+  const link = (operationId: string) => ({
+    operationId,
+    parameters: { [`path.${param}`]: '$response.body#/data/id' },
+  });
+  return { links: Object.fromEntries(targets.map(([name]) => [name, link(name)])) };
 }
 
 /** Grouped by status, as OpenAPI has it; the codes of each stand in its schema. */

@@ -40,6 +40,7 @@ interface Head {
 }
 
 const PREFIX = '/api/v1';
+const METHODS = ['get', 'post', 'put', 'patch', 'del'] as const;
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
 
 /**
@@ -59,9 +60,9 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
   };
   const methods = new Map<string, string[]>();
   const on = (method: Route['method'], path: string, handle: Handler): void => {
+    const name = method === 'delete' ? 'del' : method;
     methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-    const register = method === 'delete' ? app.del : app[method];
-    register.call(app, path, (res, req) => handle(openExchange(res, req, context.cors), res, req));
+    app[name](path, (res, req) => handle(openExchange(res, req, context.cors), res, req));
   };
 
   for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
@@ -71,11 +72,16 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
   registerDocuments(on);
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
-    app.any(path, (res, req) =>
+    const refuse = (res: HttpResponse, req: HttpRequest): void =>
       openExchange(res, req, context.cors).refuse(problem('method_not_allowed'), {
         headers: [['allow', allow]],
-      }),
-    );
+      });
+    // By each method too: `any` comes after a path with a parameter that takes the method (/rooms/:roomId).
+    for (const method of METHODS) {
+      const name = method === 'del' ? 'DELETE' : method.toUpperCase();
+      if (!allowed.includes(name)) app[method](path, refuse);
+    }
+    app.any(path, refuse);
   }
   app.any('/*', (res, req) => openExchange(res, req, context.cors).refuse(problem('not_found')));
   app.options('/*', (res, req) => preflight(openExchange(res, req, context.cors), req, context.cors));

@@ -127,7 +127,7 @@ export const REACTION_KINDS_MAX = 50; // a message's different emoji (PROTOCOL Â
 /** An emoji of at most 32 code points, or a `:shortcode:`. */
 export const Emoji = Type.String({
   maxLength: 64,
-  pattern: '^(?::[a-z0-9_+-]{1,62}:|[^\\s:\\p{Cc}\\p{Cs}]{1,32})$',
+  pattern: '^(?::[a-z0-9_+-]{1,62}:|[^\\s:\\u0000-\\u001f\\u007f-\\u009f]{1,32})$',
 });
 export const ReactionBody = object({ emoji: Emoji });
 export type ReactionBody = Static<typeof ReactionBody>;

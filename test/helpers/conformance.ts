@@ -4,6 +4,7 @@ import { ROUTES, type Route } from '../../src/http/routes.js';
 import { ERRORS } from '../../src/protocol/errors.js';
 import { SERVER_FRAMES, type ServerFrameSpec } from '../../src/protocol/server-frames.js';
 import { type Validate, validator } from '../../src/protocol/validate.js';
+import { recordOutcome } from './contract-record.js';
 import type { Frame } from './frames.js';
 
 /** Checks that what the server sends is what its documents say, wherever a test looks at it. */
@@ -30,6 +31,7 @@ export function checkServerFrame(frame: Frame): void {
   if (spec === undefined) throw new Error(`an undocumented frame: ${JSON.stringify(frame).slice(0, 500)}`);
   check(spec.payload, frame.payload, `the frame ${frame.type}`);
   const hasRev = frame.rev !== undefined;
+  if (spec.kind !== 'answer') recordOutcome(`event ${frame.type}`, 'seen');
   if (hasRev !== (spec.kind === 'log')) throw new Error(`${frame.type} ${hasRev ? 'with' : 'without'} a rev`);
 }
 
@@ -37,6 +39,12 @@ const routes = Object.values(ROUTES as Record<string, Route>).map((route) => {
   const pattern = route.path.replaceAll(/:\w+/g, '[^/]+');
   return { route, matches: new RegExp(`^${pattern}$`), isFixed: !route.path.includes(':') };
 });
+
+/** Notes how a client's frame was answered. */
+export function noteAnswer(type: string, answer: Frame): void {
+  const outcome = answer.type === 'error' ? String(answer.payload.code) : answer.type;
+  recordOutcome(`frame ${type}`, outcome);
+}
 
 /** @throws when a JSON answer of a known route has a status, code or data that isn't documented */
 export function checkAnswer(
@@ -51,6 +59,10 @@ export function checkAnswer(
   if (found === undefined) return;
   const { route } = found;
   const what = `${method} ${path} ${status}`;
+  recordOutcome(
+    `${route.method.toUpperCase()} ${route.path}`,
+    status < 400 ? String(status) : (body.code ?? ''),
+  );
   if (status >= 400) {
     const known: readonly string[] = codesOf(route);
     const { code = '' } = body;

@@ -1,6 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { WebSocket } from 'ws';
-import { checkServerFrame } from './conformance.js';
+import { checkServerFrame, noteAnswer } from './conformance.js';
 import { DEADLINE_MS, within } from './deadline.js';
 import type { Encoding, ErrorPayload, Frame, Ref } from './frames.js';
 
@@ -203,7 +203,14 @@ function wrap(socket: WebSocket, encoding: Encoding, onFrame?: (frame: Frame) =>
         ...(payload === undefined ? {} : { payload }),
       });
     });
-    return within(answer, 2 * DEADLINE_MS, `the answer to ${type}`);
+    return within(
+      answer.then((frames) => {
+        for (const frame of frames) noteAnswer(type, frame);
+        return frames;
+      }),
+      2 * DEADLINE_MS,
+      `the answer to ${type}`,
+    );
   }
 
   async function request<P = Frame['payload']>(
