@@ -77,19 +77,21 @@ export const DEFAULT_CONNECTION_BUDGET = 25;
 export const EMBEDDED_CONNECTION_BUDGET = 45;
 
 /** One thread is the front's; the rest are shards. */
-export const defaultShards = (): number =>
-  Math.min(DEFAULT_SHARDS_MAX, Math.max(1, availableParallelism() - 1));
+export const defaultShards = (processes: number): number =>
+  Math.min(DEFAULT_SHARDS_MAX, Math.max(1, Math.floor(availableParallelism() / processes) - 1));
 
 /** Four a shard (two lanes of writes, two of reads), less where many shards would exceed the budget. */
 export const defaultDbPoolSize = (shards: number): number =>
   Math.min(4, Math.max(1, Math.floor((DEFAULT_CONNECTION_BUDGET - 1) / shards)));
+
+export const PROCESSES_MAX = 32; // beyond it more machines serve better
 
 const GiB = 1_024 ** 3;
 const MiB = 1_024 ** 2;
 
 /** Section of the docs → its variables, in the order in which a reader wants them. */
 export const SETTING_SECTIONS = {
-  Process: ['NODE_ENV', 'LOG_LEVEL', 'DATA_DIR', 'SHARDS'],
+  Process: ['NODE_ENV', 'LOG_LEVEL', 'DATA_DIR', 'PROCESSES', 'SHARDS'],
   Network: ['SERVER_HOST', 'SERVER_PORT', 'METRICS_HOST', 'METRICS_PORT', 'ALLOWED_ORIGINS', 'TRUST_PROXY'],
   PostgreSQL: [
     'DATABASE_URL',
@@ -149,8 +151,13 @@ export const SETTINGS = {
     './data',
     'Directory of the embedded database, local attachments and development secrets. One server a directory.',
   ),
-  SHARDS: optional(integer(1, PARTITIONS), 'Worker threads that own the rooms.', {
-    defaultNote: `cores − 1, at least 1, at most ${DEFAULT_SHARDS_MAX}`,
+  PROCESSES: preset(
+    integer(1, PROCESSES_MAX),
+    '1',
+    'Processes that share the public port, each with its own shards; also `npm start -- --processes N`.',
+  ),
+  SHARDS: optional(integer(1, PARTITIONS), 'Worker threads that own the rooms, in each process.', {
+    defaultNote: `cores ÷ PROCESSES − 1, at least 1, at most ${DEFAULT_SHARDS_MAX}`,
   }),
   SERVER_HOST: preset(host, '0.0.0.0', 'Address of the public port.'),
   SERVER_PORT: preset(listenPort, '8080', 'Public port: REST and WebSocket. 0 picks a free one.'),

@@ -3,6 +3,7 @@
  * `config-settings.ts`. Every mistake is named, not only the first.
  */
 import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import {
   defaultDbPoolSize,
   defaultShards,
@@ -31,6 +32,9 @@ export interface Config {
     readonly expirationMs: number;
     readonly refreshExpirationMs: number;
   };
+  /** How many processes share the public port. */
+  readonly processes: number;
+  /** Worker threads of each process. */
   readonly shards: number;
   /** Database connections of each shard. */
   readonly dbPoolSize: number;
@@ -77,19 +81,21 @@ const STORAGE_NEEDS = ['STORAGE_BUCKET', 'STORAGE_ACCESS_KEY', 'STORAGE_SECRET_K
  */
 export function loadConfig(
   env: NodeJS.ProcessEnv,
+  args: readonly string[] = [],
 ): { ok: true; config: Config } | { ok: false; mistakes: string[] } {
   const mistakes: string[] = [];
-  const values = readValues(env, mistakes);
+  const values = readValues(withArguments(env, args, mistakes), mistakes);
   const database = readDatabase(values, mistakes);
   const redis = readRedis(values, mistakes);
   const storage = readStorage(values, mistakes);
   checkPorts(values, mistakes);
   checkProduction(values, mistakes);
-  const shards = values.SHARDS ?? defaultShards();
-  const dbPoolSize = values.DB_POOL_SIZE ?? defaultDbPoolSize(shards);
-  if (database === null && shards * dbPoolSize + 1 > EMBEDDED_CONNECTION_BUDGET) {
+  const processes = values.PROCESSES;
+  const shards = values.SHARDS ?? defaultShards(processes);
+  const dbPoolSize = values.DB_POOL_SIZE ?? defaultDbPoolSize(shards * processes);
+  if (database === null && processes * shards * dbPoolSize + 1 > EMBEDDED_CONNECTION_BUDGET) {
     mistakes.push(
-      `DB_POOL_SIZE: ${shards} shards × ${dbPoolSize} + 1 connections are more than the embedded database's ` +
+      `DB_POOL_SIZE: ${processes * shards} shards × ${dbPoolSize} + 1 connections are more than the embedded database's ` +
         `${EMBEDDED_CONNECTION_BUDGET}; lower SHARDS or DB_POOL_SIZE, or give DATABASE_URL`,
     );
   }
@@ -110,6 +116,7 @@ export function loadConfig(
         expirationMs: values.JWT_EXPIRATION,
         refreshExpirationMs: values.REFRESH_EXPIRATION,
       },
+      processes,
       shards,
       dbPoolSize,
       allowedOrigins: values.ALLOWED_ORIGINS,
@@ -141,6 +148,21 @@ export function readDotEnv(): void {
     process.loadEnvFile();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** `--processes N` is PROCESSES=N; nothing else is taken. */
+function withArguments(
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+  mistakes: string[],
+): NodeJS.ProcessEnv {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { processes: { type: 'string' } } });
+    return values.processes === undefined ? env : { ...env, PROCESSES: values.processes };
+  } catch (error) {
+    mistakes.push(error instanceof Error ? error.message : String(error));
+    return env;
   }
 }
 

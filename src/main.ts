@@ -1,11 +1,13 @@
-import { createInterface } from 'node:readline';
-import { loadJwtSecret } from './auth/jwt-secret.js';
-import { type Config, loadConfig, readDotEnv } from './config.js';
-import { type Front, startFront } from './front/front.js';
-import { type DirectoryLock, lockDataDir } from './lib/data-dir-lock.js';
-import { createLogger, type Logger } from './observability/logger.js';
-import { startEmbeddedPostgres } from './store/embedded-postgres.js';
-import { migrateUp } from './store/migrations.js';
+import { loadConfig, readDotEnv } from './config.js';
+import { startFront } from './front/front.js';
+import { startHost } from './host.js';
+import { freePort } from './lib/free-port.js';
+import type { ThreadMetrics } from './ipc/process-messages.js';
+import { createLogger, isLogLevel, nextLogLevel } from './observability/logger.js';
+import { serveMetrics } from './observability/metrics-server.js';
+import { serveAsChild, takeFaults } from './serve.js';
+import { startHub } from './bus/local-hub.js';
+import { supervise } from './supervisor.js';
 
 /**
  * The server's start and end.
@@ -16,88 +18,96 @@ import { migrateUp } from './store/migrations.js';
 const EXIT_CONFIG = 78; // EX_CONFIG of sysexits(3)
 const EXIT_DEADLINE_MS = 4_800; // of the five seconds for everything: what hangs then is left
 
-interface Running {
-  readonly front: Front;
-  readonly lock: DirectoryLock;
-  readonly stopDatabase: () => Promise<void>;
-}
-
-async function start(config: Config, log: Logger): Promise<Running> {
-  const lock = await lockDataDir(config.dataDir);
-  const embedded =
-    config.database === null
-      ? await startEmbeddedPostgres({
-          dataDir: config.dataDir,
-          log: (event, fields) => log.info({ event, ...fields }),
-        })
-      : null;
-  try {
-    const databaseUrl = config.database?.url ?? embedded?.url ?? '';
-    const { changed, warnings } = await migrateUp(databaseUrl);
-    if (changed.length > 0) log.info({ event: 'migrated', migrations: changed });
-    for (const warning of warnings) log.warn({ event: 'migration_warning', warning });
-    const jwtSecret = await loadJwtSecret(config);
-    const front = await startFront({ config, databaseUrl, jwtSecret, log });
-    const { port, metricsPort } = front;
-    log.info({
-      event: 'listening',
-      host: config.server.host,
-      port,
-      metrics_port: metricsPort,
-      pid: process.pid,
-    });
-    return { front, lock, stopDatabase: async () => embedded?.stop() };
-  } catch (error) {
-    await embedded?.stop();
-    await lock.release();
-    throw error;
-  }
-}
-
-async function stop(running: Running, log: Logger, signal: string): Promise<void> {
-  log.info({ event: 'draining', signal });
-  setTimeout(() => {
-    log.error({ event: 'drain_timed_out' });
-    process.exit(1);
-  }, EXIT_DEADLINE_MS).unref();
-  await running.front.drain();
-  await running.stopDatabase();
-  await running.lock.release();
-  log.info({ event: 'stopped' });
-  process.exit(0);
-}
-
-/** Lets tests cause faults that can't be caused from outside: a line `{"crash_shard": n}` on stdin. */
-function takeFaults(front: Front): void {
-  createInterface({ input: process.stdin }).on('line', (line) => {
-    const { crash_shard } = JSON.parse(line) as { crash_shard?: number };
-    if (crash_shard !== undefined) front.crashShard(crash_shard);
-  });
+/** What serves, whether it is this process or several under it. */
+interface Serving {
+  readonly port: number;
+  metrics(): Promise<readonly ThreadMetrics[]>;
+  setLogLevel(level: string): void;
+  drain(): Promise<void>;
 }
 
 readDotEnv();
-const loaded = loadConfig(process.env);
+const loaded = loadConfig(process.env, process.argv.slice(2));
 if (!loaded.ok) {
   for (const mistake of loaded.mistakes) process.stderr.write(`${mistake}\n`);
   process.exit(EXIT_CONFIG);
 }
 const { config } = loaded;
 const log = createLogger(config.logLevel, {});
-let running: Promise<Running> | null = null;
-let stopping = false;
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    if (stopping || running === null) return;
-    stopping = true;
-    running.then((started) => stop(started, log, signal)).catch(fail);
-  });
+if (process.env.PARLEY_CHILD === '1') serveAsChild(config, log, (code) => process.exit(code));
+else {
+  const running = start();
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      log.info({ event: 'draining', signal });
+      setTimeout(() => {
+        log.error({ event: 'drain_timed_out' });
+        process.exit(1);
+      }, EXIT_DEADLINE_MS).unref();
+      running.then((stop) => stop()).catch(fail);
+    });
+  }
+  running.catch(fail);
 }
-running = start(config, log);
-running
-  .then(({ front }) => {
+
+/** Starts everything. @returns what stops it again */
+async function start(): Promise<() => Promise<void>> {
+  const host = await startHost(config, log);
+  try {
+    const serving = await serve(host);
+    const setLogLevel = (level: string): boolean => {
+      if (!isLogLevel(level)) return false;
+      log.level = level;
+      serving.setLogLevel(level);
+      log.warn({ event: 'log_level_changed', to: level });
+      return true;
+    };
+    process.on('SIGUSR2', () => setLogLevel(nextLogLevel(log.level)));
+    const metrics = await serveMetrics({
+      ...config.metrics,
+      collect: serving.metrics,
+      logLevel: { get: () => log.level, set: setLogLevel },
+    });
+    log.info({
+      event: 'listening',
+      host: config.server.host,
+      port: serving.port,
+      metrics_port: metrics.port,
+      pid: process.pid,
+    });
+    return async () => {
+      await serving.drain();
+      metrics.close();
+      await host.stop();
+      log.info({ event: 'stopped' });
+      process.exit(0);
+    };
+  } catch (error) {
+    await host.stop();
+    throw error;
+  }
+}
+
+async function serve(host: Awaited<ReturnType<typeof startHost>>): Promise<Serving> {
+  const port = await freePort(config.server);
+  if (config.processes === 1) {
+    const front = await startFront({ config: { ...config, server: { ...config.server, port } }, ...host, index: 0, hubPath: null, log });
     if (process.env.PARLEY_TEST_FAULTS === '1' && config.nodeEnv === 'test') takeFaults(front);
-  })
-  .catch(fail);
+    return front;
+  }
+  const hub = config.redis === null ? await startHub(config.dataDir) : null;
+  const supervisor = await supervise({ port, processes: config.processes, host, hubPath: hub?.path ?? null, log });
+  return {
+    ...supervisor,
+    async drain() {
+      await supervisor.drain();
+      hub?.close();
+    },
+  };
+}
 
 function fail(error: unknown): void {
   log.fatal({ event: 'failed', err: error });

@@ -1,9 +1,10 @@
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
 import type { Config } from '../config.js';
+import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
 import { createCpuPool } from './cpu-pool.js';
 import { registerHttp } from './http-server.js';
-import { registerMetrics } from './metrics.js';
+import { createFrontMetrics } from './metrics.js';
 import { createSessions, type Sessions } from './sessions.js';
 import { type ShardLinks, startShards } from './shard-links.js';
 import { registerSockets } from './sockets.js';
@@ -14,7 +15,9 @@ const LINGER_MS = 200; // for close frames to leave
 
 export interface Front {
   readonly port: number;
-  readonly metricsPort: number;
+  /** The figures of the front and of every shard that answers in time. */
+  metrics(): Promise<readonly ThreadMetrics[]>;
+  setLogLevel(level: string): void;
   /** Not ready → no new sockets → `bye` → what is under way ends → 1012. Within four seconds. */
   drain(): Promise<void>;
   /** Crashes a shard's thread, for tests of what then happens. */
@@ -26,18 +29,22 @@ export async function startFront(options: {
   readonly config: Config;
   readonly databaseUrl: string;
   readonly jwtSecret: string;
+  /** This process' number among those of the server. */
+  readonly index: number;
+  readonly hubPath: string | null;
   readonly log: Logger;
 }): Promise<Front> {
-  const { config, log, jwtSecret } = options;
+  const { config, log, jwtSecret, index } = options;
   const app = uWS.App();
-  const metricsApp = uWS.App();
   const cpu = createCpuPool(config.passwordHash, (error) =>
     log.error({ event: 'cpu_pool_error', err: error }),
   );
   let ready = false;
   const parts: { links?: ShardLinks; sessions?: Sessions } = {};
   const links = () => present(parts.links);
-  const sockets = registerSockets(app, { config, links, sessions: () => present(parts.sessions), log });
+  const metrics = createFrontMetrics(() => ({ sockets, links: links() }));
+  metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
+  const sockets = registerSockets(app, { config, links, metrics, sessions: () => present(parts.sessions), log });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
   const database = () =>
@@ -45,16 +52,20 @@ export async function startFront(options: {
       .stats()
       .every((stats) => stats?.database_up !== false);
   const health = { database, ready: () => ready };
-  registerHttp(app, { config, gateway: links(), sessions: parts.sessions, health, log });
-  registerMetrics(metricsApp, sockets, links());
+  registerHttp(app, { config, gateway: links(), sessions: parts.sessions, health, log, metrics });
   await parts.sessions.whenReady;
   const main = await listen(app, config.server);
-  const metrics = await listen(metricsApp, config.metrics);
   ready = true;
 
   return {
     port: uWS.us_socket_local_port(main),
-    metricsPort: uWS.us_socket_local_port(metrics),
+    async metrics() {
+      return [await metrics.registry.getMetricsAsJSON(), ...(await links().metrics())];
+    },
+    setLogLevel(level) {
+      log.level = level;
+      for (let shard = 0; shard < config.shards; shard++) links().tell(shard, { t: 'log_level', level });
+    },
     async drain() {
       ready = false;
       uWS.us_listen_socket_close(main);
@@ -63,10 +74,8 @@ export async function startFront(options: {
       await Promise.race([links().drain(), late]);
       sockets.closeAll();
       await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
-      uWS.us_listen_socket_close(metrics);
       await Promise.all([links().close(), cpu.close()]);
       app.close();
-      metricsApp.close();
     },
     crashShard: (shard) => links().tell(shard, { t: 'crash' }),
   };

@@ -1,25 +1,50 @@
-import type { TemplatedApp } from 'uWebSockets.js';
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import { threadRegistry } from '../observability/thread-metrics.js';
+import { Encoding } from '../protocol/frames.js';
 import type { ShardLinks } from './shard-links.js';
 import type { Sockets } from './sockets.js';
 
-/** Registers `/metrics`, and nothing else, on the app of METRICS_PORT. Values are read when scraped. */
-export function registerMetrics(app: TemplatedApp, sockets: Sockets, links: ShardLinks): void {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+/** From 1 ms to 5 s, with most of them where the targets are. */
+const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5];
+
+/** What the front counts as it happens; everything else is read when scraped. */
+export interface FrontMetrics {
+  readonly registry: Registry;
+  /** A REST request was answered; `code` is an error's, or `ok`. */
+  http(route: string, code: string, seconds: number): void;
+  /** A send was acknowledged: from its frame's receipt to its answer's sending. */
+  acknowledged(seconds: number): void;
+  /** A message went to its room's topics: since its shard took it into a batch, on whichever node. */
+  delivered(seconds: number): void;
+  /** A request was refused by a limit. */
+  limited(limit: 'rest' | 'auth' | 'sends' | 'connections' | 'reads' | 'credit'): void;
+}
+
+export function createFrontMetrics(parts: () => { sockets: Sockets; links: ShardLinks }): FrontMetrics {
+  const registry = threadRegistry('front');
   const registers = [registry];
-  const total = (name: string, help: string, read: () => number) =>
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10 });
+
+  const total = (name: string, help: string, read: (sockets: Sockets) => number) =>
     new Counter({
       name,
       help,
       registers,
       collect() {
         this.reset();
-        this.inc(read());
+        this.inc(read(parts().sockets));
       },
     });
-  const sum = (pick: (stats: NonNullable<ReturnType<ShardLinks['stats']>[number]>) => number) =>
-    links.stats().reduce((all, stats) => all + (stats === null ? 0 : pick(stats)), 0);
+  const level = (name: string, help: string, read: (sockets: Sockets, links: ShardLinks) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        const { sockets, links } = parts();
+        this.set(read(sockets, links));
+      },
+    });
 
   new Gauge({
     name: 'parley_websocket_connections',
@@ -27,19 +52,13 @@ export function registerMetrics(app: TemplatedApp, sockets: Sockets, links: Shar
     labelNames: ['encoding'],
     registers,
     collect() {
-      const { json, msgpack } = sockets.counts();
-      this.set({ encoding: 'json' }, json);
-      this.set({ encoding: 'msgpack' }, msgpack);
+      const counts = parts().sockets.counts();
+      for (const encoding of Object.values(Encoding)) this.set({ encoding }, counts[encoding]);
     },
   });
-  new Gauge({
-    name: 'parley_topics',
-    help: 'Rooms that sockets of this process have joined.',
-    registers,
-    collect() {
-      this.set(sockets.counts().topics);
-    },
-  });
+  level('parley_topics', 'Rooms that sockets of this process have joined.', (s) => s.counts().topics);
+  level('parley_slow_readers', 'Sockets that have missed events and not drained yet.', (s) => s.counts().slow);
+  level('parley_users_present', 'Users who are shown as online or away.', (s) => s.counts().present);
   new Counter({
     name: 'parley_websocket_closes_total',
     help: 'Closed WebSockets by close code.',
@@ -47,44 +66,74 @@ export function registerMetrics(app: TemplatedApp, sockets: Sockets, links: Shar
     registers,
     collect() {
       this.reset();
-      for (const [code, count] of sockets.closes) this.inc({ code: String(code) }, count);
+      for (const [code, count] of parts().sockets.closes) this.inc({ code: String(code) }, count);
     },
   });
-  total('parley_websocket_frames_received_total', 'Frames from clients.', () => sockets.totals.framesIn);
-  total('parley_resyncs_total', 'Sockets told that they missed events.', () => sockets.totals.resyncs);
-  total('parley_messages_committed_total', 'Messages committed since their shard started.', () =>
-    sum((stats) => stats.messages_committed),
-  );
-  total('parley_commit_batches_total', 'Insert statements since their shard started.', () =>
-    sum((stats) => stats.batches),
-  );
-  total('parley_gaps_filled_total', 'Events read from the log because nobody told of them.', () =>
-    sum((stats) => stats.gaps_filled),
-  );
+  total('parley_websocket_opens_total', 'WebSockets opened.', (s) => s.totals.opened);
+  total('parley_websocket_frames_received_total', 'Frames from clients.', (s) => s.totals.framesIn);
+  total('parley_websocket_frames_sent_total', 'Frames to clients, a publish counted once a socket.', (s) => s.totals.framesOut);
+  total('parley_websocket_bad_frames_total', 'Frames that could not be read.', (s) => s.totals.badFrames);
+  total('parley_events_published_total', 'Events published to topics.', (s) => s.totals.published);
+  total('parley_resyncs_total', 'Sockets told that they missed events.', (s) => s.totals.resyncs);
   new Gauge({
-    name: 'parley_shard_utilization_ratio',
-    help: 'Share of the last second that a shard was busy; absent while it restarts.',
+    name: 'parley_shard_requests_underway',
+    help: 'Requests a shard has yet to answer; its credit window is 8192.',
     labelNames: ['shard'],
     registers,
     collect() {
+      parts().links.underway().forEach((count, shard) => this.set({ shard: String(shard) }, count));
+    },
+  });
+  new Gauge({
+    name: 'parley_shard_up',
+    help: 'Whether a shard runs.',
+    labelNames: ['shard'],
+    registers,
+    collect() {
+      parts().links.stats().forEach((stats, shard) => this.set({ shard: String(shard) }, stats === null ? 0 : 1));
+    },
+  });
+  new Counter({
+    name: 'parley_shard_restarts_total',
+    help: 'Shards started again after a crash.',
+    registers,
+    collect() {
       this.reset();
-      links.stats().forEach((stats, shard) => {
-        if (stats !== null) this.set({ shard: String(shard) }, stats.utilization);
-      });
+      this.inc(parts().links.restarts());
     },
   });
 
-  app.get('/metrics', (res) => {
-    let aborted = false;
-    res.onAborted(() => {
-      aborted = true;
-    });
-    void registry.metrics().then((text) => {
-      if (aborted) return;
-      res.cork(() => res.writeHeader('content-type', registry.contentType).end(text));
-    });
+  const http = new Histogram({
+    name: 'parley_http_request_seconds',
+    help: 'REST requests, from their head to their answer, by route and by error code or `ok`.',
+    labelNames: ['route', 'code'],
+    buckets: LATENCY_BUCKETS,
+    registers,
   });
-  app.any('/*', (res) => {
-    res.writeStatus('404 Not Found').end();
+  const acknowledged = new Histogram({
+    name: 'parley_ack_seconds',
+    help: 'Sends over WebSocket, from the receipt of the frame to the sending of its answer.',
+    buckets: LATENCY_BUCKETS,
+    registers,
   });
+  const delivered = new Histogram({
+    name: 'parley_delivery_seconds',
+    help: 'Messages, from entering a batch on any node to being published to their topics on this one.',
+    buckets: LATENCY_BUCKETS,
+    registers,
+  });
+  const limited = new Counter({
+    name: 'parley_limits_hit_total',
+    help: 'Requests and sockets refused by a limit.',
+    labelNames: ['limit'],
+    registers,
+  });
+
+  return {
+    registry,
+    http: (route, code, seconds) => http.observe({ route, code }, seconds),
+    acknowledged: (seconds) => acknowledged.observe(seconds),
+    delivered: (seconds) => delivered.observe(seconds),
+    limited: (limit) => limited.inc({ limit }),
+  };
 }

@@ -11,6 +11,8 @@ import type {
   ToFront,
   ToShard,
 } from '../ipc/messages.js';
+import type { ThreadMetrics } from '../ipc/process-messages.js';
+import { createScrapes } from '../ipc/scrapes.js';
 import type { Logger } from '../observability/logger.js';
 import type { ErrorCode } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
@@ -69,7 +71,13 @@ export interface ShardLinks extends ShardGateway {
   /** Sends a socket's frame; its outcome comes as `reply` or `lost`. */
   frame(shard: number, request: Omit<FrameRequest, 'id' | 't'>): void;
   /** A message that needs no answer. */
-  tell(shard: number, message: Extract<ToShard, { t: 'release' | 'crash' }>): void;
+  tell(shard: number, message: Extract<ToShard, { t: 'release' | 'crash' | 'log_level' }>): void;
+  /** The figures of the shards that answer in time. */
+  metrics(): Promise<readonly ThreadMetrics[]>;
+  /** Requests each shard has yet to answer. */
+  underway(): readonly number[];
+  /** Shards started again so far. */
+  restarts(): number;
   stats(): readonly (ShardStats | null)[];
   /** Lets every shard finish what is under way. Nothing may be sent any more. */
   drain(): Promise<void>;
@@ -80,6 +88,8 @@ export function startShards(options: {
   readonly config: Config;
   readonly databaseUrl: string;
   readonly jwtSecret: string;
+  readonly index: number;
+  readonly hubPath: string | null;
   readonly cpu: CpuPool;
   readonly log: Logger;
   readonly events: ShardEvents;
@@ -96,6 +106,8 @@ export function startShards(options: {
   });
   pool.on('error', (error) => log.error({ event: 'shard_pool_error', err: error }));
   let lastId = 0;
+  let restarts = 0;
+  const scrapes = createScrapes<ThreadMetrics>();
   let closing = false;
   const links = Array.from({ length: config.shards }, (_, shard): Link => {
     const link = { shard, port: null, pending: new Map(), outgoing: [], stats: null, drained: null };
@@ -108,8 +120,8 @@ export function startShards(options: {
     link.port = port1;
     link.outgoing = [];
     port1.on('message', (batch: ShardBatch) => receive(link, batch));
-    const { databaseUrl, jwtSecret } = options;
-    const start: ShardStart = { shard: link.shard, config, databaseUrl, jwtSecret, port: port2 };
+    const { databaseUrl, jwtSecret, index, hubPath } = options;
+    const start = { shard: link.shard, config, databaseUrl, jwtSecret, index, hubPath, port: port2 };
     pool.run(start, { transferList: [port2] }).then(
       () => closed(link),
       (error: unknown) => {
@@ -135,6 +147,7 @@ export function startShards(options: {
       setTimeout(() => {
         if (closing) return;
         open(link);
+        restarts++;
         log.info({ event: 'shard_restarted', shard: link.shard });
       }, RESTART_PAUSE_MS);
     }
@@ -230,6 +243,8 @@ export function startShards(options: {
         });
         return;
       }
+      case 'metrics':
+        return scrapes.answered(message.id, message.metrics);
       case 'stats':
         link.stats = message.stats;
         return;
@@ -269,6 +284,10 @@ export function startShards(options: {
       if (link.port !== null) send(link, message);
     },
     stats: () => links.map((link) => link.stats),
+    metrics: () =>
+      scrapes.ask(links.filter((link) => link.port !== null), (link, id) => send(link, { t: 'metrics', id })),
+    underway: () => links.map((link) => link.pending.size),
+    restarts: () => restarts,
     async drain() {
       closing = true;
       await Promise.all(

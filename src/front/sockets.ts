@@ -48,7 +48,7 @@ export interface Sockets {
   closeAll(): void;
   counts(): { json: number; msgpack: number; topics: number; slow: number };
   readonly closes: Map<number, number>;
-  readonly totals: { framesIn: number; resyncs: number };
+  readonly totals: Record<'opened' | 'framesIn' | 'framesOut' | 'badFrames' | 'published' | 'resyncs', number>;
 }
 
 /** The WebSocket side of the front (PROTOCOL §3). `links` is set before the first socket opens. */
@@ -69,7 +69,7 @@ export function registerSockets(
   const topics = createTopics(app);
   const requests = createRequests({ config, links: deps.links, send, close });
   const closes = new Map<number, number>();
-  const totals = { framesIn: 0, resyncs: 0 };
+  const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
   let lastConn = 0;
   let leaving = false;
 
@@ -79,6 +79,7 @@ export function registerSockets(
 
   /** A direct answer that is dropped can't be healed by a resync: the socket reads too slowly to be served. */
   function sendBytes(socket: Socket, bytes: string | Uint8Array): void {
+    totals.framesOut++;
     if (socket.ws?.send(bytes, socket.enc === Encoding.msgpack) === 2) close(socket, 'slow_reader');
   }
 
@@ -150,6 +151,7 @@ export function registerSockets(
         log.error({ event: 'frame_error', err: error });
         return send(socket, errorFrame({ ref: null }, 'internal'));
       }
+      totals.badFrames++;
       send(socket, errorFrame({ ref: error.ref }, error));
       if (reaches(socket.bad, performance.now(), BAD_FRAMES.limit, BAD_FRAMES.windowMs)) {
         close(socket, 'bad_frames');
@@ -184,6 +186,7 @@ export function registerSockets(
   function opened(ws: WebSocket<Socket>): void {
     const socket = ws.getUserData();
     socket.ws = ws;
+    totals.opened++;
     sockets.set(socket.conn, socket);
     byAddress.set(socket.address, (byAddress.get(socket.address) ?? 0) + 1);
     if (socket.rejected) return close(socket, 'bad_token');

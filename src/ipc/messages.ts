@@ -1,6 +1,7 @@
 import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
+import type { ThreadMetrics } from './process-messages.js';
 import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
 
 /**
@@ -63,6 +64,9 @@ export type ToShard =
   | { readonly t: 'cpu_done'; readonly id: number; readonly ok: false; readonly overloaded: boolean }
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
   | { readonly t: 'notice'; readonly notice: Notice }
+  /** Asks for the thread's figures. */
+  | { readonly t: 'metrics'; readonly id: number }
+  | { readonly t: 'log_level'; readonly level: string }
   /** Throws in the thread: only sent when PARLEY_TEST_FAULTS allows faults to be caused. */
   | { readonly t: 'crash' }
   /** Finish what is under way, then answer `drained`. */
@@ -137,6 +141,7 @@ export type ToFront =
   | { readonly t: 'notice'; readonly notice: Notice }
   | { readonly t: 'cpu'; readonly id: number; readonly task: CpuTask }
   | { readonly t: 'stats'; readonly stats: ShardStats }
+  | { readonly t: 'metrics'; readonly id: number; readonly metrics: ThreadMetrics }
   | { readonly t: 'drained' };
 
 /** Figures a shard reports once a second, as totals since its start unless said. */
@@ -161,5 +166,9 @@ export interface ShardStart {
   readonly config: Config;
   readonly databaseUrl: string;
   readonly jwtSecret: string;
+  /** This process' number among those of the server. */
+  readonly index: number;
+  /** As in ProcessStart. */
+  readonly hubPath: string | null;
   readonly port: import('node:worker_threads').MessagePort;
 }

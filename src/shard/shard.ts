@@ -185,6 +185,11 @@ export async function runShard(start: ShardStart): Promise<void> {
         return cpu.done(message);
       case 'notice':
         return admission.forgetUser(message.notice.user_id);
+      case 'log_level':
+        log.level = message.level;
+        return;
+      case 'metrics':
+        return void sendMetrics(message.id);
       case 'crash':
         throw new Error('crash asked for by a test');
       case 'drain':
@@ -201,6 +206,10 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({ t: 'drained' });
     outbox.flush();
     drained();
+  }
+
+  async function sendMetrics(id: number): Promise<void> {
+    outbox.post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
   }
 
   let databaseUp = true;

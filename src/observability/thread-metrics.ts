@@ -1,0 +1,70 @@
+import { constants, monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks';
+import { Gauge, Histogram, Registry } from 'prom-client';
+
+const GC_KINDS: Readonly<Record<number, string>> = {
+  [constants.NODE_PERFORMANCE_GC_MAJOR]: 'major',
+  [constants.NODE_PERFORMANCE_GC_MINOR]: 'minor',
+  [constants.NODE_PERFORMANCE_GC_INCREMENTAL]: 'incremental',
+  [constants.NODE_PERFORMANCE_GC_WEAKCB]: 'weakcb',
+};
+const GC_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
+const DELAY_RESOLUTION_MS = 10;
+const QUANTILES = { p50: 50, p99: 99, max: 100 } as const;
+
+/** A registry for one thread, with what is the same in every thread: event loop, memory and garbage collection. */
+export function threadRegistry(thread: string): Registry {
+  const registry = new Registry();
+  const registers = [registry];
+  const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+  delay.enable();
+  let utilization = performance.eventLoopUtilization();
+
+  new Gauge({
+    name: 'parley_event_loop_lag_seconds',
+    help: 'How late timers fire in a thread since the last scrape, by quantile.',
+    labelNames: ['thread', 'quantile'],
+    registers,
+    collect() {
+      for (const [quantile, percent] of Object.entries(QUANTILES)) {
+        const late = Math.max(0, delay.percentile(percent) / 1e9 - DELAY_RESOLUTION_MS / 1e3);
+        this.set({ thread, quantile }, late);
+      }
+      delay.reset();
+    },
+  });
+  new Gauge({
+    name: 'parley_event_loop_utilization_ratio',
+    help: 'Share of the time since the last scrape that a thread was busy, 0–1.',
+    labelNames: ['thread'],
+    registers,
+    collect() {
+      const now = performance.eventLoopUtilization();
+      this.set({ thread }, performance.eventLoopUtilization(now, utilization).utilization);
+      utilization = now;
+    },
+  });
+  new Gauge({
+    name: 'parley_heap_used_bytes',
+    help: 'JavaScript heap in use by a thread.',
+    labelNames: ['thread'],
+    registers,
+    collect() {
+      this.set({ thread }, process.memoryUsage().heapUsed);
+    },
+  });
+  const gc = new Histogram({
+    name: 'parley_gc_seconds',
+    help: 'Garbage collections by thread and kind.',
+    labelNames: ['thread', 'kind'],
+    buckets: GC_BUCKETS,
+    registers,
+  });
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { kind } = (entry as PerformanceEntry & { detail: { kind: number } }).detail;
+      gc.observe({ thread, kind: GC_KINDS[kind] ?? 'other' }, entry.duration / 1e3);
+    }
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  return registry;
+}
