@@ -1,16 +1,19 @@
-import type { Bus, BusHandler } from './port.js';
+import { createHandlers, type Kind } from './handlers.js';
+import type { Bus } from './port.js';
 
 /** Entries that wait for one subscriber; more are lost, as on a network that is too slow. */
 const MAX_QUEUED = 10_000;
 
 interface Entry {
+  readonly kind: Kind;
   readonly partition: number;
   readonly bytes: Uint8Array;
 }
 
 interface Attached {
   readonly nodeId: string;
-  readonly receive: (entry: Entry) => void;
+  /** False where the queue is full. */
+  readonly receive: (entry: Entry) => boolean;
 }
 
 /** What connects the buses of one process. */
@@ -24,39 +27,61 @@ export function createMemoryHub(): MemoryHub {
 
 /** A {@link Bus} within a process: for a single node, and for tests of several. */
 export function memoryBus(hub: MemoryHub, nodeId: string): Bus {
-  const handlers = new Map<number, BusHandler>();
+  const handlers = createHandlers();
+  const totals = { published: 0, dropped: 0, received: 0 };
   let queue: Entry[] = [];
   let closed = false;
 
   const deliver = () => {
     const entries = queue;
     queue = [];
-    for (const { partition, bytes } of entries) {
+    for (const { kind, partition, bytes } of entries) {
       if (closed) return;
-      handlers.get(partition)?.(partition, bytes);
+      totals.received++;
+      handlers.of(kind, partition)?.(partition, bytes);
     }
   };
   const self: Attached = {
     nodeId,
     receive: (entry) => {
-      if (!handlers.has(entry.partition) || queue.length >= MAX_QUEUED) return;
+      if (handlers.of(entry.kind, entry.partition) === undefined) return true;
+      if (queue.length >= MAX_QUEUED) return false;
       if (queue.push(entry) === 1) setImmediate(deliver);
+      return true;
     },
   };
   hub.attached.add(self);
 
+  const send = (kind: Kind, partition: number, bytes: Uint8Array) => {
+    if (closed) return;
+    totals.published++;
+    for (const other of hub.attached) {
+      if (other.nodeId === nodeId) continue;
+      if (!other.receive({ kind, partition, bytes: new Uint8Array(bytes) })) totals.dropped++;
+    }
+  };
+  const healthy = () => !closed;
+
   return {
-    publish(partition, entry) {
-      if (closed) return;
-      for (const other of hub.attached) {
-        if (other.nodeId !== nodeId) other.receive({ partition, bytes: new Uint8Array(entry) });
-      }
-    },
+    publish: (partition, entry) => send('event', partition, entry),
+    signal: (partition, bytes) => send('signal', partition, bytes),
     async subscribe(partitions, handler) {
-      if (closed) return;
-      for (const partition of partitions) handlers.set(partition, handler);
+      handlers.add('event', partitions, handler);
     },
-    healthy: () => !closed,
+    async subscribeSignals(partitions, handler) {
+      handlers.add('signal', partitions, handler);
+    },
+    healthy,
+    stats: () => ({
+      ...totals,
+      skippedOwn: 0,
+      skippedStale: 0,
+      missed: 0,
+      reconnects: 0,
+      watchdogTrips: 0,
+      lagMs: 0,
+      healthy: healthy(),
+    }),
     async close() {
       closed = true;
       queue = [];

@@ -101,6 +101,54 @@ export function busContract(name: string, open: () => Promise<BusWorld>): void {
       await expect.poll(() => heard, { timeout: DEADLINE_MS }).toEqual(['1:kept']);
     });
 
+    test('signals and entries each go to their own handler, and keep their order among one another', async () => {
+      const [a, b] = [await connect('a'), await connect('b')];
+      const heard: string[] = [];
+      const listener = (kind: string) => (partition: number, bytes: Uint8Array) => {
+        heard.push(`${kind} ${partition}:${Buffer.from(bytes).toString()}`);
+      };
+      await b.subscribe([1, 2], listener('entry'));
+      await b.subscribeSignals([1, 3], listener('signal'));
+      const sent: string[] = [];
+      for (let i = 0; i < 200; i++) {
+        const kind = i % 3 === 0 ? 'signal' : 'entry';
+        if (kind === 'signal') a.signal(1, text(i));
+        else a.publish(1, text(i));
+        sent.push(`${kind} 1:${i}`);
+      }
+      a.signal(2, text('nobody listens'));
+      a.publish(3, text('nobody listens'));
+      for (const partition of [2, 3]) a[partition === 2 ? 'publish' : 'signal'](partition, text('end'));
+      await expect.poll(() => heard.length, { timeout: DEADLINE_MS }).toBe(202);
+      expect(heard.filter((one) => one.includes(' 1:'))).toEqual(sent);
+      expect(heard.filter((one) => !one.includes(' 1:')).sort()).toEqual(['entry 2:end', 'signal 3:end']);
+    });
+
+    test('bytes arrive as they were, whatever they are', async () => {
+      const [a, b] = [await connect('a'), await connect('b')];
+      const heard: Buffer[] = [];
+      await b.subscribe([1], (_, entry) => heard.push(Buffer.from(entry)));
+      const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+      const sent = [all, Buffer.alloc(0), Buffer.from('\r\n$3\r\n'), Buffer.alloc(300_000, all)];
+      for (const bytes of sent) a.publish(1, bytes);
+      await expect.poll(() => heard.length, { timeout: DEADLINE_MS }).toBe(sent.length);
+      expect(heard.every((bytes, i) => bytes.equals(sent[i] ?? Buffer.from('none')))).toBe(true);
+    });
+
+    test('what was published, lost and received is counted', async () => {
+      const [a, b] = [await connect('a'), await connect('b')];
+      const heard = await listen(b, [1]);
+      for (let i = 0; i < FLOOD; i++) a.publish(1, text(i));
+      const done = () => {
+        const { published, dropped } = a.stats();
+        return published + dropped >= FLOOD && heard.length;
+      };
+      await expect.poll(done, { timeout: DEADLINE_MS }).toBeGreaterThan(0);
+      expect(a.stats()).toMatchObject({ healthy: true, received: 0 });
+      expect(a.stats().dropped).toBeGreaterThan(0);
+      expect(b.stats()).toMatchObject({ published: 0, dropped: 0, received: heard.length });
+    });
+
     test('a flood may lose entries but neither repeats nor reorders them, and the bus recovers', async () => {
       const [a, b] = [await connect('a'), await connect('b')];
       const heard = await listen(b, [1, END]);
