@@ -98,7 +98,7 @@ async function serve(host: Awaited<ReturnType<typeof startHost>>): Promise<Servi
     if (process.env.PARLEY_TEST_FAULTS === '1' && config.nodeEnv === 'test') takeFaults(front);
     return front;
   }
-  const hub = config.redis === null ? await startHub(config.dataDir) : null;
+  const hub = config.redis === null ? await startHub() : null;
   const supervisor = await supervise({ port, processes: config.processes, host, hubPath: hub?.path ?? null, log });
   return {
     ...supervisor,

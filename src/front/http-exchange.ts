@@ -1,7 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { v4 } from 'uuid';
-import { ERRORS, type Problem } from '../protocol/errors.js';
+import { ERRORS, type ErrorCode, type Problem } from '../protocol/errors.js';
 import type { Cors, Header } from './cors.js';
 
 /**
@@ -16,10 +16,12 @@ export interface Exchange {
   isOpen(): boolean;
   /** Calls back once if the client goes away before the answer. */
   whenAborted(then: () => void): void;
+  /** Calls back when the answer goes out, with the code of its error or `ok`; once. */
+  whenAnswered(then: (code: string) => void): void;
   /** Sends the answer, unless the exchange is closed. */
   answer(answer: Answer): void;
   /** Answers with an error of the catalogue (PROTOCOL §2). */
-  refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body'>): void;
+  refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body' | 'code'>): void;
 }
 
 export interface Answer {
@@ -30,6 +32,8 @@ export interface Answer {
   /** JSON unless said. */
   readonly contentType?: string;
   readonly retryAfterMs?: number | null;
+  /** Of the error that `body` tells of. */
+  readonly code?: ErrorCode;
   /** Closes the connection after the answer: for requests whose rest isn't read. */
   readonly close?: boolean;
 }
@@ -41,6 +45,7 @@ const RETRY_AFTER_DEFAULT_MS = 1_000;
 export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): Exchange {
   let open = true;
   let onAbort: (() => void) | null = null;
+  let onAnswer: ((code: string) => void) | null = null;
   res.onAborted(() => {
     open = false;
     onAbort?.();
@@ -50,9 +55,10 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
   const isHead = req.getMethod() === 'head';
   const corsHeaders = cors.headers(req.getHeader('origin'), req.getHeader('host'));
 
-  const answer = ({ status, body, headers = [], contentType, retryAfterMs, close = false }: Answer): void => {
+  const answer = ({ status, body, headers = [], contentType, retryAfterMs, code, close = false }: Answer): void => {
     if (!open) return;
     open = false;
+    onAnswer?.(code ?? 'ok');
     res.cork(() => {
       res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       res.writeHeader('x-request-id', requestId);
@@ -85,12 +91,16 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
     whenAborted: (then) => {
       onAbort = then;
     },
+    whenAnswered: (then) => {
+      onAnswer = then;
+    },
     answer,
     refuse: (problem, extra = {}) =>
       answer({
         retryAfterMs: problem.retry_after_ms ?? null,
         ...extra,
         status: ERRORS[problem.code].status,
+        code: problem.code,
         body: failureBody(problem, requestId),
       }),
   };

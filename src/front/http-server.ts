@@ -12,6 +12,7 @@ import { type Cors, createCors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
 import { type Exchange, failureBody, openExchange } from './http-exchange.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
+import type { FrontMetrics } from './metrics.js';
 import type { HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 
@@ -21,6 +22,7 @@ export interface HttpDeps {
   readonly sessions: SessionRegistry;
   readonly health: HealthView;
   readonly log: Logger;
+  readonly metrics: FrontMetrics;
 }
 
 interface Context extends HttpDeps {
@@ -129,6 +131,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
   const run = async (exchange: Exchange, head: Head, whenBody: Promise<Buffer | null>): Promise<void> => {
     const caller = route.auth ? await authenticate(head.authorization, context) : null;
     const over = overLimit(route, caller, head.address, context);
+    if (over !== null) context.metrics.limited(route.limit);
     if (over !== null && name !== 'send_message') {
       throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
     }
@@ -146,6 +149,8 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
   };
 
   return (exchange, res, req) => {
+    const at = performance.now();
+    exchange.whenAnswered((code) => context.metrics.http(name, code, (performance.now() - at) / 1_000));
     const head: Head = {
       params: Object.fromEntries(names.map((parameter, i) => [parameter, req.getParameter(i)])),
       // Typed as a string, yet undefined where the URL has no `?`.
@@ -207,6 +212,7 @@ function relay(exchange: Exchange, { status, body, retryAfterMs }: ShardAnswer):
   exchange.answer({
     status,
     body: failureBody(failure, exchange.requestId),
+    code: failure.code,
     retryAfterMs: retryAfterMs ?? failure.retry_after_ms ?? null,
   });
 }

@@ -2,8 +2,10 @@ import type { Config } from '../config.js';
 import type { Caller } from '../ipc/messages.js';
 import { type CloseReason, Refusal } from '../protocol/errors.js';
 import { answer, BadFrame, type ClientFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
+import { wallClockMs } from '../lib/wall-clock.js';
 import { shardOf } from '../protocol/ids.js';
 import type { ResumePayload } from '../protocol/requests.js';
+import type { FrontMetrics } from './metrics.js';
 import { createLimiter } from './rate-limits.js';
 import type { FrameRequest, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
@@ -31,6 +33,7 @@ export interface Requests {
 export function createRequests(deps: {
   readonly config: Config;
   readonly links: () => ShardLinks;
+  readonly limited: FrontMetrics['limited'];
   readonly send: (socket: Socket, frame: ServerFrame) => void;
   readonly close: (socket: Socket, reason: CloseReason) => void;
 }): Requests {
@@ -42,12 +45,15 @@ export function createRequests(deps: {
   function command(socket: Socket, frame: ClientFrame, caller: Caller): void {
     const wait = WRITES.has(frame.type) ? sends.take(caller.user_id) : 0;
     const over = wait === 0 ? null : { retry_after_ms: wait };
+    if (over !== null) deps.limited('sends');
     if (over !== null && frame.type !== 'send_message') {
       send(socket, errorFrame(frame, new Refusal('rate_limited', { retryAfterMs: wait })));
       return countRefused(socket);
     }
-    const common = { conn: socket.conn, caller, enc: socket.enc, type: frame.type, ref: frame.ref, over };
+    const { type, ref } = frame;
+    const common = { conn: socket.conn, caller, enc: socket.enc, type, ref, over, at: wallClockMs() };
     if (READS.has(frame.type) && socket.reading >= READS_AT_ONCE_MAX) {
+      deps.limited('reads');
       return send(socket, errorFrame(frame, 'overloaded'));
     }
     const links = deps.links();

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -105,6 +106,7 @@ export function startShards(options: {
     atomics: 'disabled', // a thread that waits in Atomics would never serve its port
   });
   pool.on('error', (error) => log.error({ event: 'shard_pool_error', err: error }));
+  const nodeId = randomUUID();
   let lastId = 0;
   let restarts = 0;
   const scrapes = createScrapes<ThreadMetrics>();
@@ -121,7 +123,8 @@ export function startShards(options: {
     link.outgoing = [];
     port1.on('message', (batch: ShardBatch) => receive(link, batch));
     const { databaseUrl, jwtSecret, index, hubPath } = options;
-    const start = { shard: link.shard, config, databaseUrl, jwtSecret, index, hubPath, port: port2 };
+    const { shard } = link;
+    const start = { shard, config, databaseUrl, jwtSecret, index, nodeId, hubPath, port: port2 };
     pool.run(start, { transferList: [port2] }).then(
       () => closed(link),
       (error: unknown) => {

@@ -23,11 +23,13 @@ import {
 } from '../protocol/requests.js';
 import { addressReader } from './client-address.js';
 import { createCors } from './cors.js';
+import type { FrontMetrics } from './metrics.js';
 import type { TokenCheck } from './ports.js';
 import { createRequests } from './requests.js';
 import type { Sessions } from './sessions.js';
 import type { FrameReply, ShardEvents, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
+import { secondsSince } from '../lib/wall-clock.js';
 import { createTopics } from './topics.js';
 import { upgradeHandler } from './upgrade.js';
 
@@ -58,16 +60,17 @@ export function registerSockets(
     readonly config: Config;
     readonly links: () => ShardLinks;
     readonly sessions: () => Sessions;
+    readonly metrics: FrontMetrics;
     readonly log: Logger;
   },
 ): Sockets {
-  const { config, log } = deps;
+  const { config, log, metrics } = deps;
   const { limits } = config;
   const sockets = new Map<number, Socket>();
   const byUser = new Map<UserId, Set<Socket>>();
   const byAddress = new Map<string, number>();
   const topics = createTopics(app);
-  const requests = createRequests({ config, links: deps.links, send, close });
+  const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
   const closes = new Map<number, number>();
   const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
   let lastConn = 0;
@@ -283,6 +286,7 @@ export function registerSockets(
       if (socket === undefined) return;
       if (reply.unsubscribe !== undefined) unsubscribe(socket, reply.unsubscribe);
       sendBytes(socket, bytes);
+      if (request?.type === 'send_message') metrics.acknowledged(secondsSince(request.at));
       if (request !== null) requests.answered(socket, request, reply.failed === true);
       if (reply.refused) requests.countRefused(socket);
     },
@@ -292,7 +296,11 @@ export function registerSockets(
       send(socket, answer('error', request, problem(code, { retryAfterMs: 1_000 })));
       requests.answered(socket, request, true);
     },
-    publish: (event, json, msgpack) => topics.publish(event.room_id, event.rev, json, msgpack),
+    publish(event, json, msgpack) {
+      totals.published++;
+      totals.framesOut += topics.publish(event.room_id, event.rev, json, msgpack);
+      if (event.created_ms !== undefined) metrics.delivered(secondsSince(event.created_ms));
+    },
     resync(event) {
       topics.noteRev(event.room_id, event.rev);
       for (const socket of topics.socketsOf(event.room_id)) sendResync(socket, [event.room_id]);

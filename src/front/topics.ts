@@ -17,7 +17,8 @@ export interface Topics {
   subscribe(socket: Socket, room_id: RoomId, rev: number): boolean;
   /** Unsubscribes a socket; false where it wasn't subscribed. */
   unsubscribe(socket: Socket, room_id: RoomId): boolean;
-  publish(room_id: RoomId, rev: number | null, json: Uint8Array | null, msgpack: Uint8Array | null): void;
+  /** @returns how many sockets stand in the topics it went to */
+  publish(room_id: RoomId, rev: number | null, json: Uint8Array | null, msgpack: Uint8Array | null): number;
   socketsOf(room_id: RoomId): readonly Socket[];
   revOf(room_id: RoomId): number;
   noteRev(room_id: RoomId, rev: number): void;
@@ -54,12 +55,14 @@ export function createTopics(app: TemplatedApp): Topics {
     },
     publish(room_id, rev, json, msgpack) {
       const topic = topics.get(room_id);
-      if (topic === undefined) return;
+      if (topic === undefined) return 0;
       if (rev !== null) topic.rev = rev;
-      if (json !== null && topic.count.json > 0) app.publish(topicName(Encoding.json, room_id), json, false);
-      if (msgpack !== null && topic.count.msgpack > 0) {
+      const counted = { json: json === null ? 0 : topic.count.json, msgpack: msgpack === null ? 0 : topic.count.msgpack };
+      if (json !== null && counted.json > 0) app.publish(topicName(Encoding.json, room_id), json, false);
+      if (msgpack !== null && counted.msgpack > 0) {
         app.publish(topicName(Encoding.msgpack, room_id), msgpack, true);
       }
+      return counted.json + counted.msgpack;
     },
     socketsOf: (room_id) => [...(topics.get(room_id)?.sockets ?? [])],
     revOf: (room_id) => topics.get(room_id)?.rev ?? 0,

@@ -41,6 +41,8 @@ export type ToShard =
       readonly ref: Ref | null;
       readonly payload: unknown;
       readonly over: OverLimit | null;
+      /** When the front had it: epoch ms with fractions. */
+      readonly at: number;
       /** Which of the socket's resumes it is a part of. */
       readonly resume?: number;
     }
@@ -127,6 +129,8 @@ export type ToFront =
       readonly t: 'publish';
       readonly room_id: RoomId;
       readonly rev: number | null;
+      /** Of a new message: when its shard took it into a batch, epoch ms. */
+      readonly created_ms?: number;
       readonly json: Slice | null;
       readonly msgpack: Slice | null;
     }
@@ -168,6 +172,8 @@ export interface ShardStart {
   readonly jwtSecret: string;
   /** This process' number among those of the server. */
   readonly index: number;
+  /** Names this process among all nodes; another one after a restart of the process. */
+  readonly nodeId: string;
   /** As in ProcessStart. */
   readonly hubPath: string | null;
   readonly port: import('node:worker_threads').MessagePort;

@@ -1,4 +1,10 @@
-import { constants, monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks';
+import {
+  constants,
+  monitorEventLoopDelay,
+  type PerformanceEntry,
+  PerformanceObserver,
+  performance,
+} from 'node:perf_hooks';
 import { Gauge, Histogram, Registry } from 'prom-client';
 
 const GC_KINDS: Readonly<Record<number, string>> = {

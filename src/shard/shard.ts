@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { createAccounts } from '../auth/accounts.js';
 import { watchSessions } from '../auth/session-watch.js';
-import { createMemoryHub, memoryBus } from '../bus/memory-bus.js';
+import { openBus } from '../bus/open-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
@@ -35,6 +35,7 @@ import { standingReader } from '../store/standings.js';
 import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
+import { createShardMetrics } from './metrics.js';
 import { createOutbox, type Outbox } from './outbox.js';
 import { connectRelay } from './relay.js';
 
@@ -57,7 +58,8 @@ export async function runShard(start: ShardStart): Promise<void> {
   const where = { shard, shards: config.shards };
   const messagesLog = messageLog(db);
   const sequencer = createSequencer(messagesLog, eventSink(outbox), report);
-  const bus = memoryBus(createMemoryHub(), `node-${process.pid}`);
+  const bus = openBus(config, start.hubPath, start.nodeId, log);
+  const metrics = createShardMetrics({ process: start.index, shard }, () => totals);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
   const committed = (events: readonly LogEvent[]) => {
     sequencer.offer(events);
@@ -255,7 +257,8 @@ function eventSink(outbox: Outbox): EventSink {
       const frame = logEventFrame(event);
       const json = encoded(Encoding.json, listeners.json, frame);
       const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
-      outbox.post({ t: 'publish', room_id: event.room_id, rev: event.rev, json, msgpack });
+      const created = event.type === 'new_message' ? { created_ms: Date.parse(event.message.created_at) } : {};
+      outbox.post({ t: 'publish', room_id: event.room_id, rev: event.rev, ...created, json, msgpack });
     },
     resync: (room_id, rev) => outbox.post({ t: 'resync', room_id, rev }),
   };

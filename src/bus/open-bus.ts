@@ -1,0 +1,20 @@
+import type { Config } from '../config.js';
+import { localBus } from './local-bus.js';
+import { createMemoryHub, memoryBus } from './memory-bus.js';
+import type { Bus } from './port.js';
+import type { BusLogger } from './quiet-log.js';
+import { redisBus } from './redis-bus.js';
+
+/**
+ * The bus of one shard: Redis where there is one, else the hub of the processes of this machine, else none but the
+ * process itself.
+ */
+export function openBus(
+  config: Pick<Config, 'redis'>,
+  hubPath: string | null,
+  nodeId: string,
+  log: BusLogger,
+): Bus {
+  if (config.redis !== null) return redisBus({ url: config.redis.url, nodeId, log });
+  return hubPath === null ? memoryBus(createMemoryHub(), nodeId) : localBus(hubPath, nodeId);
+}
