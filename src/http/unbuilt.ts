@@ -15,11 +15,4 @@ export const UNBUILT = {
   list_bans: unbuilt,
   list_audit: unbuilt,
   report_message: unbuilt,
-  list_pins: unbuilt,
-  list_edits: unbuilt,
-  list_thread: unbuilt,
-  add_reaction: unbuilt,
-  remove_reaction: unbuilt,
-  pin_message: unbuilt,
-  unpin_message: unbuilt,
 } as const;

@@ -8,8 +8,20 @@ import type { Admission } from './admission.js';
 import type { BatchWriter } from './batch-writer.js';
 import { inTime } from './in-time.js';
 import type { KnownMessage, MessageLog, Standing } from './ports.js';
-import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enforce } from './rules.js';
+import {
+  type Actor,
+  canDeleteMessage,
+  canEditMessage,
+  canPin,
+  canReact,
+  canRead,
+  canSend,
+  canUnreact,
+  type Decision,
+  enforce,
+} from './rules.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
+import type { Changed, Decide } from './write-jobs.js';
 
 const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
 
@@ -36,8 +48,12 @@ export interface MessageService {
    */
   send(author: Author, room_id: RoomId, body: SendBody, over: number | null): Promise<SendResult>;
   /** @throws Refusal; `unavailable` leaves open whether it was done, and may be asked again */
-  edit(author: Author, room_id: RoomId, id: MessageId, content: string): Promise<Message>;
-  delete(author: Author, room_id: RoomId, id: MessageId): Promise<Message>;
+  edit(author: Author, room_id: RoomId, id: MessageId, content: string): Promise<Changed>;
+  delete(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
+  addReaction(author: Author, room_id: RoomId, id: MessageId, emoji: string): Promise<Changed>;
+  removeReaction(author: Author, room_id: RoomId, id: MessageId, emoji: string): Promise<Changed>;
+  pin(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
+  unpin(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
   /** Refuses whoever may not read the room's messages. */
   checkReader(author: Author, room_id: RoomId): Promise<void>;
 }
@@ -56,6 +72,13 @@ export function createMessageService(ports: {
     const standing = found instanceof Promise ? await found : found;
     if (standing === null) throw new Refusal('not_found');
     return standing;
+  }
+
+  /** Somebody who may read the room. @throws Refusal to all others */
+  async function reading(author: Author, room_id: RoomId): Promise<Actor> {
+    const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
+    enforce(canRead(actor));
+    return actor;
   }
 
   function repeatOf(known: KnownMessage, order: SendOrder): SendResult {
@@ -129,15 +152,38 @@ export function createMessageService(ports: {
     },
 
     async edit(author, room_id, id, content) {
-      const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
-      enforce(canRead(actor));
-      return writer.edit({ id, room_id, content }, (target) => canEditMessage(actor, target, Date.now()));
+      const actor = await reading(author, room_id);
+      const decide: Decide = (target) => canEditMessage(actor, target, Date.now());
+      return writer.change('edit', { id, room_id, content }, decide);
     },
 
     async delete(author, room_id, id) {
-      const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
-      enforce(canRead(actor));
-      return writer.delete({ id, room_id }, (target) => canDeleteMessage(actor, target));
+      const actor = await reading(author, room_id);
+      return writer.change('delete', { id, room_id }, (target) => canDeleteMessage(actor, target));
+    },
+
+    async addReaction(author, room_id, id, emoji) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id, emoji };
+      return writer.change('addReaction', order, (target) => canReact(actor, target, Date.now()));
+    },
+
+    async removeReaction(author, room_id, id, emoji) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id, emoji };
+      return writer.change('removeReaction', order, (target) => canUnreact(actor, target));
+    },
+
+    async pin(author, room_id, id) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id };
+      return writer.change('pin', order, (target) => canPin(actor, target));
+    },
+
+    async unpin(author, room_id, id) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id };
+      return writer.change('unpin', order, (target) => canPin(actor, target));
     },
 
     async checkReader(author, room_id) {

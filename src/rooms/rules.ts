@@ -93,6 +93,25 @@ export function canDeleteMessage(
   return target.user_id === actor.user_id ? null : moderates(actor, target.author_role);
 }
 
+/** Reacting is speaking: not while muted. A tombstone takes no reactions. */
+export function canReact(actor: Actor, target: Pick<MessageTarget, 'deleted'>, nowMs: number): Decision {
+  return canUnreact(actor, target) ?? (isMuted(actor, nowMs) ? 'muted' : null);
+}
+
+/** Taking back one's own reaction, muted or not. */
+export function canUnreact(actor: RoomStanding, target: Pick<MessageTarget, 'deleted'>): Decision {
+  return canRead(actor) ?? (target.deleted ? 'not_found' : null);
+}
+
+export const PINS_MAX = 100; // a room's pins: as many as one answer lists
+
+/** Pinning and unpinning: moderators and admins, whoever wrote the message. */
+export function canPin(actor: RoomStanding, target: Pick<MessageTarget, 'deleted'>): Decision {
+  const blind = canRead(actor);
+  if (blind !== null) return blind;
+  return target.deleted ? 'not_found' : moderates(actor, null);
+}
+
 /** Changing a room's details: admins. A direct room never gets a name: its name is the other one. */
 export function canPatchRoom(
   standing: RoomStanding,

@@ -28,10 +28,12 @@ import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
 import { messageLog } from '../store/message-log.js';
+import { pinsOf } from '../store/pins.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { roomStore } from '../store/room-store.js';
 import { endedSince } from '../store/sessions.js';
 import { standingReader } from '../store/standings.js';
+import { editsOf, thread } from '../store/threads.js';
 import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
@@ -73,6 +75,9 @@ export async function runShard(start: ShardStart): Promise<void> {
     seqOf: seqOf.bind(null, db),
     messageById: messageById.bind(null, db),
     roomOf: roomOf.bind(null, db),
+    thread: thread.bind(null, db),
+    editsOf: editsOf.bind(null, db),
+    pinsOf: pinsOf.bind(null, db),
   };
   const cpu = createCpuLink(outbox);
   const joins = createJoins(joinReader, messagesLog, sequencer);
