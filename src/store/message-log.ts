@@ -220,8 +220,8 @@ async function changesAfter(
       ) as edit_revs, k.marks
       from messages m join users u on u.id = m.user_id
       left join (
-        select message_id, json_agg(json_build_object(
-          'rev', rev, 'type', kind, 'user_id', user_id, 'emoji', emoji, 'count', count)) as marks
+        select message_id, json_agg(json_strip_nulls(json_build_object(
+          'rev', rev, 'type', kind, 'user_id', user_id, 'emoji', emoji, 'count', count))) as marks
         from message_changes where room_id = ${room_id} and rev > ${rev} and rev <= ${rev + limit}
         group by message_id
       ) k on k.message_id = m.id

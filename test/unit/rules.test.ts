@@ -14,10 +14,13 @@ import {
   canListMembers,
   canMute,
   canPatchRoom,
+  canPin,
+  canReact,
   canRead,
   canRemoveMember,
   canSeeRoom,
   canSend,
+  canUnreact,
   type Decision,
   enforce,
 } from '../../src/rooms/rules.js';
@@ -50,6 +53,9 @@ describe('a private or direct room does not exist for a stranger, whatever he tr
     send: (me) => canSend(me, NOW),
     'edit a message': (me) => canEditMessage(me, { user_id: ME, deleted: false }, NOW),
     'delete a message': (me) => canDeleteMessage(me, { user_id: ME, author_role: null }),
+    react: (me) => canReact(me, { deleted: false }, NOW),
+    'take a reaction back': (me) => canUnreact(me, { deleted: false }),
+    pin: (me) => canPin(me, { deleted: false }),
     patch: (me) => canPatchRoom(me, { name: 'new' }),
     delete: canDeleteRoom,
     join: canJoin,
@@ -89,7 +95,7 @@ test('every member reads, lists members and sends', () => {
   }
 });
 
-test('a mute holds until its moment, for sends and edits, not for deleting one’s own', () => {
+test('a mute holds until its moment, for sends, edits and reactions, not for taking back one’s own', () => {
   const mine = { user_id: ME, deleted: false, author_role: 'member' as const };
   for (const [muted_until, expected] of [
     [null, null],
@@ -100,7 +106,9 @@ test('a mute holds until its moment, for sends and edits, not for deleting one�
     const me = actor('member', 'private', muted_until);
     expect(canSend(me, NOW)).toBe(expected);
     expect(canEditMessage(me, mine, NOW)).toBe(expected);
+    expect(canReact(me, mine, NOW)).toBe(expected);
     expect(canDeleteMessage(me, mine)).toBeNull();
+    expect(canUnreact(me, mine)).toBeNull();
     expect(canRead(me)).toBeNull();
   }
 });
@@ -111,6 +119,25 @@ test('only its author edits a message, and nobody a tombstone', () => {
   expectByRole(edit(ME, false), 'private', ['not_found', null, null, null]);
   expectByRole(edit(OTHER, false), 'private', ['not_found', 'forbidden', 'forbidden', 'forbidden']);
   expectByRole(edit(ME, true), 'private', ['not_found', 'not_found', 'not_found', 'not_found']);
+});
+
+test('every member reacts, moderators and admins pin, and nobody does either to a tombstone', () => {
+  const there = { deleted: false };
+  const gone = { deleted: true };
+  for (const [type, stranger] of [
+    ['public', 'not_a_member'],
+    ['private', 'not_found'],
+  ] as const) {
+    expectByRole((me) => canReact(me, there, NOW), type, [stranger, null, null, null]);
+    expectByRole((me) => canUnreact(me, there), type, [stranger, null, null, null]);
+    expectByRole((me) => canPin(me, there), type, [stranger, 'forbidden', null, null]);
+    const refused: ByRole = [stranger, 'not_found', 'not_found', 'not_found'];
+    expectByRole((me) => canReact(me, gone, NOW), type, refused);
+    expectByRole((me) => canUnreact(me, gone), type, refused);
+    expectByRole((me) => canPin(me, gone), type, refused);
+  }
+  expect(canPin(actor('admin', 'direct'), there)).toBeNull();
+  expect(canPin(actor('moderator', 'private', NOW + 1), there)).toBeNull(); // a pin says nothing
 });
 
 /** Asker × subject for everything that is "acting on somebody": who ranks at least moderator and higher. */
