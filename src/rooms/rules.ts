@@ -103,8 +103,6 @@ export function canUnreact(actor: RoomStanding, target: Pick<MessageTarget, 'del
   return canRead(actor) ?? (target.deleted ? 'not_found' : null);
 }
 
-export const PINS_MAX = 100; // a room's pins: as many as one answer lists
-
 /** Pinning and unpinning: moderators and admins, whoever wrote the message. */
 export function canPin(actor: RoomStanding, target: Pick<MessageTarget, 'deleted'>): Decision {
   const blind = canRead(actor);

@@ -1,7 +1,7 @@
 import type { RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
+import { PINS_MAX } from '../protocol/requests.js';
 import type { ChangeOutcome, PinOrder } from '../rooms/ports.js';
-import { PINS_MAX } from '../rooms/rules.js';
 import { type Db, run, type Tx } from './client.js';
 import { bumpHeads, changeMessages, nextRev, type OutcomeRow } from './message-changes.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';

@@ -165,6 +165,8 @@ describe('live', () => {
     expect(await codeOf({ message_id: randomUUID(), emoji: '👍' })).toBe('not_found');
     expect(await codeOf({ message_id: id, emoji: 'a b' })).toBe('bad_request');
     expect(await codeOf({ message_id: id })).toBe('bad_request');
+    const back = await client.request('remove_reaction', { message_id: id, emoji: '👍' });
+    expect(back.payload.code).toBe('not_a_member');
     expect((await client.request('ping')).type).toBe('pong');
     await client.close();
   });
