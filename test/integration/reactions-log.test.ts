@@ -189,7 +189,22 @@ test('a message with 100,000 reactions is read by at most 50 rows an emoji, and 
   ]);
 });
 
+test('no plan made while tables are small reads a whole table for each message', async () => {
+  const empty = await createTestDatabase();
+  const fresh = openDatabase(empty.url, 1, 'reactions-empty');
+  await fresh`analyze`; // now they are known to be empty, where a scan looks cheapest
+  const [plan] = await fresh<{ 'QUERY PLAN': [{ Plan: PlanNode }] }[]>`
+    explain (format json) select ${messageColumns(fresh)}
+    from messages m join users u on u.id = m.user_id where m.room_id = ${newId()} order by m.seq_no limit 100`;
+  const types = nodesOf(must(plan)['QUERY PLAN'][0].Plan).map((node) => node['Node Type']);
+  expect(types).toContain('Limit');
+  expect(types).not.toContain('Seq Scan');
+  await fresh.end();
+  await empty.drop();
+});
+
 interface PlanNode {
+  readonly 'Node Type': string;
   readonly Plans?: readonly PlanNode[];
   readonly 'Relation Name'?: string;
   readonly 'Index Name'?: string;
