@@ -51,13 +51,18 @@ export function messageHandlers(ports: {
     return { status: 200, data: (await change(room_id, id)).message };
   }
 
-  /** The message that the path names, for somebody who may read it. */
-  async function readable(call: HttpCall): Promise<{ message: Message; room_id: RoomId; id: MessageId }> {
+  /** Answers of the message that the path names, to somebody who may read it. */
+  async function readable(
+    call: HttpCall,
+    answer: (found: { message: Message; room_id: RoomId; id: MessageId }) => Promise<HttpAnswer>,
+  ): ReturnType<HttpHandler> {
     const id = messageOf(call);
     const found = await reader.messageById(id);
     if (found === null) throw new Refusal('not_found');
+    // Only the room's own shard hears at once who may not read any more.
+    if (shardOf(found.room_id, shards) !== shard) return { reroute: found.room_id };
     await messages.checkReader(callerOf(call), found.room_id);
-    return { ...found, id };
+    return answer({ ...found, id });
   }
 
   /** A cursor's number: it is one, or the id of a message in the room. */
@@ -94,7 +99,7 @@ export function messageHandlers(ports: {
       await markRead({ room_id, user_id: caller.user_id, seq_no });
       return { status: 200, data: {} };
     },
-    get_message: async (call) => ({ status: 200, data: (await readable(call)).message }),
+    get_message: (call) => readable(call, async ({ message }) => ({ status: 200, data: message })),
     edit_message: (call) =>
       inRoomOf(call, (room_id, id) =>
         messages.edit(callerOf(call), room_id, id, (call.body as EditBody).content),
@@ -115,22 +120,19 @@ export function messageHandlers(ports: {
       await messages.checkReader(callerOf(call), room_id);
       return { status: 200, data: await reader.pinsOf(room_id) };
     },
-    list_edits: async (call) => {
-      const { id } = await readable(call);
-      return { status: 200, data: await reader.editsOf(id) };
-    },
-    list_thread: async (call) => {
-      const { room_id, id } = await readable(call);
-      const { limit = PAGE_LIMIT_DEFAULT, after = '0' } = (call.query ?? {}) as {
-        limit?: number;
-        after?: string;
-      };
-      const replies = await reader.thread(id, await seqAt(room_id, 'after', after), limit + 1);
-      const data = replies.slice(0, limit);
-      const has_more = replies.length > limit;
-      const next = has_more ? String(data.at(-1)?.seq_no) : null;
-      return { status: 200, data, page: { has_more, next } };
-    },
+    list_edits: (call) => readable(call, async ({ id }) => ({ status: 200, data: await reader.editsOf(id) })),
+    list_thread: (call) =>
+      readable(call, async ({ room_id, id }) => {
+        const { limit = PAGE_LIMIT_DEFAULT, after = '0' } = (call.query ?? {}) as {
+          limit?: number;
+          after?: string;
+        };
+        const replies = await reader.thread(id, await seqAt(room_id, 'after', after), limit + 1);
+        const data = replies.slice(0, limit);
+        const has_more = replies.length > limit;
+        const next = has_more ? String(data.at(-1)?.seq_no) : null;
+        return { status: 200, data, page: { has_more, next } };
+      }),
   };
 
   /** The cursor that goes on in the direction of the one used: `after` upwards, all others down. */
