@@ -10,9 +10,4 @@ export const UNBUILT = {
   search_users: unbuilt,
   discover_rooms: unbuilt,
   search_messages: unbuilt,
-  ban_user: unbuilt,
-  unban_user: unbuilt,
-  list_bans: unbuilt,
-  list_audit: unbuilt,
-  report_message: unbuilt,
 } as const;

@@ -19,8 +19,10 @@ import {
   canUnreact,
   type Decision,
   enforce,
+  isSlowed,
 } from './rules.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
+import type { SlowMode } from './slow-mode.js';
 import type { Changed, Decide } from './write-jobs.js';
 
 const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
@@ -42,7 +44,7 @@ export interface SendResult {
 
 export interface MessageService {
   /**
-   * Sends a message, or answers a repeat of one with its first result, before limits and mutes.
+   * Sends a message, or answers a repeat of one with its first result, before limits, mutes and slow mode.
    * @param over milliseconds to wait where the sender is over a limit, else null
    * @throws Refusal
    */
@@ -62,8 +64,9 @@ export function createMessageService(ports: {
   readonly log: Pick<MessageLog, 'known'>;
   readonly admission: Admission;
   readonly writer: BatchWriter;
+  readonly slowMode: SlowMode;
 }): MessageService {
-  const { log, admission, writer } = ports;
+  const { log, admission, writer, slowMode } = ports;
   const recent = new LRUCache<MessageId, KnownMessage>({ max: RECENT_IDS_MAX });
   const underway = new Map<MessageId, { readonly order: SendOrder; readonly result: Promise<SendResult> }>();
 
@@ -113,12 +116,27 @@ export function createMessageService(ports: {
     return { message, duplicate: false };
   }
 
+  /** What the log knows of a client's id. */
+  async function logged(order: SendOrder, hasOwnId: boolean): Promise<KnownMessage | undefined> {
+    const known = hasOwnId ? (await inTime(log.known([order.id])))[0] : undefined;
+    if (known !== undefined) recent.set(order.id, known);
+    return known;
+  }
+
   /** A refused send is refused only after making sure that it isn't the repeat of one that was accepted. */
   async function refuse(order: SendOrder, hasOwnId: boolean, refusal: Refusal): Promise<SendResult> {
-    const known = hasOwnId ? (await inTime(log.known([order.id])))[0] : undefined;
+    const known = await logged(order, hasOwnId);
     if (known === undefined || !isSameSend(known, order)) throw refusal;
-    recent.set(order.id, known);
     return repeatOf(known, order);
+  }
+
+  /** Slow mode is asked only for what isn't the repeat of something accepted: that would take a slot for nothing. */
+  async function writeInSlot(order: SendOrder, hasOwnId: boolean, standing: Standing): Promise<SendResult> {
+    const known = await logged(order, hasOwnId);
+    if (known !== undefined) return repeatOf(known, order);
+    const { id: message_id, room_id, user_id } = order;
+    const absent = () => new Refusal(canRead({ ...standing, role: null }) ?? 'not_a_member');
+    return slowMode.run({ room_id, user_id, message_id }, absent, () => write(order));
   }
 
   function refusalOf(decision: Decision, over: number | null): Refusal | null {
@@ -142,7 +160,8 @@ export function createMessageService(ports: {
       }
       const second = repeat(order); // it may have come while the standing was read
       if (second !== null) return second;
-      const result = write({ ...order, username: standing.username });
+      const named = { ...order, username: standing.username };
+      const result = isSlowed(standing) ? writeInSlot(named, body.id !== undefined, standing) : write(named);
       if (body.id !== undefined) {
         underway.set(order.id, { order, result });
         const done = () => underway.delete(order.id);
@@ -159,7 +178,8 @@ export function createMessageService(ports: {
 
     async delete(author, room_id, id) {
       const actor = await reading(author, room_id);
-      return writer.change('delete', { id, room_id }, (target) => canDeleteMessage(actor, target));
+      const order = { id, room_id, user_id: author.user_id };
+      return writer.change('delete', order, (target) => canDeleteMessage(actor, target));
     },
 
     async addReaction(author, room_id, id, emoji) {

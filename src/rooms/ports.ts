@@ -10,6 +10,8 @@ export interface Standing {
   readonly role: Role | null;
   /** Epoch milliseconds; null: not muted. */
   readonly muted_until: number | null;
+  /** Seconds that a plain member waits between two messages; 0: no slow mode. */
+  readonly slow_mode_s: number;
   /** The user's current name. */
   readonly username: string;
 }
@@ -33,8 +35,8 @@ export interface Announcer {
   toUser(user_id: UserId, room_id: RoomId, type: string, payload: unknown): void;
   /** Ends a user's subscriptions to a room (null: everybody's) and forgets what is cached of them, at once. */
   revoke(room_id: RoomId, user_id: UserId | null): void;
-  /** A user's role, mute or membership in a room has changed: forget what is cached of it. */
-  standingChanged(room_id: RoomId, user_id: UserId): void;
+  /** A user's (null: everybody's) role, mute, slow mode or membership in a room has changed: forget what is cached. */
+  standingChanged(room_id: RoomId, user_id: UserId | null): void;
 }
 
 /** A message as it is to be inserted. `ord` numbers a room's messages within the batch from 1. */
@@ -99,6 +101,8 @@ export interface EditOrder {
 export interface DeleteOrder {
   readonly id: MessageId;
   readonly room_id: RoomId;
+  /** Who deletes: where that isn't the author, the audit log tells. */
+  readonly user_id: UserId;
 }
 
 /** To add or take back the reaction of a user. */

@@ -94,16 +94,19 @@ export async function insertFirstMembers(
 }
 
 /**
- * Adds a member who has read everything so far, and counts him. The clock is read under the room's lock, so
+ * Adds a member who has read everything so far, and counts him. A mute that he left behind goes on. The clock is read under the room's lock, so
  * that joined_at is in the order of the commits and a list read page by page misses nobody.
  * @returns null when there is no such user
  * @throws StoreUnavailable; a unique violation for somebody who is a member
  */
 export async function insertMember(tx: Tx, room_id: RoomId, member: NewMember): Promise<Member | null> {
   const [row] = await run(tx<MemberRow[]>`
-    with rm as (
-      insert into room_members (room_id, user_id, role, joined_at, last_read_seq)
-      select h.room_id, u.id, ${member.role}, clock_timestamp(), h.head_seq
+    with kept as (
+      delete from kept_mutes where room_id = ${room_id} and user_id = ${member.user_id} returning muted_until
+    ), rm as (
+      insert into room_members (room_id, user_id, role, joined_at, last_read_seq, muted_until)
+      select h.room_id, u.id, ${member.role}, clock_timestamp(), h.head_seq,
+        (select muted_until from kept where ${member.role} <> 'admin')
       from room_heads h join users u on u.id = ${member.user_id} and u.deleted_at is null
       where h.room_id = ${room_id}
       returning *
@@ -114,11 +117,16 @@ export async function insertMember(tx: Tx, room_id: RoomId, member: NewMember): 
   return row === undefined ? null : toMember(row);
 }
 
-/** Removes a member, if he is one, and counts him out. @throws StoreUnavailable */
+/** Removes a member, if he is one, counts him out, and keeps his mute for when he comes back. @throws StoreUnavailable */
 export async function deleteMember(tx: Tx, room_id: RoomId, user_id: UserId): Promise<void> {
   await run(tx`
     with gone as (
-      delete from room_members where room_id = ${room_id} and user_id = ${user_id} returning room_id
+      delete from room_members where room_id = ${room_id} and user_id = ${user_id}
+      returning room_id, user_id, muted_until
+    ), kept as (
+      insert into kept_mutes (room_id, user_id, muted_until)
+      select room_id, user_id, muted_until from gone where muted_until > clock_timestamp()
+      on conflict (room_id, user_id) do update set muted_until = excluded.muted_until
     )
     update rooms set member_count = member_count - 1 where id in (select room_id from gone)`);
 }

@@ -1,6 +1,7 @@
-import type { RoomId } from '../protocol/ids.js';
+import { newId, type RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import type { ChangeOutcome, DeleteOrder, EditOrder, PinOrder } from '../rooms/ports.js';
+import { audited } from './audit-log.js';
 import { type Db, run, type Tx } from './client.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 
@@ -117,15 +118,18 @@ export function deleteMessages(db: Db, orders: readonly DeleteOrder[], at: Date)
     orders,
     (tx) => tx<OutcomeRow[]>`
       with found as (
-        select m.id, m.room_id, m.thread_root, i.ord, h.head_rev, m.deleted_at is null as changed
+        select i.*, m.thread_root, h.head_rev, m.deleted_at is null as changed
         from unnest(
-          ${orders.map((order) => order.id)}::uuid[], ${orders.map((order) => order.room_id)}::uuid[]
-        ) with ordinality as i (id, room_id, ord)
+          ${orders.map((order) => order.id)}::uuid[],
+          ${orders.map((order) => order.room_id)}::uuid[],
+          ${orders.map((order) => order.user_id)}::uuid[],
+          ${orders.map(() => newId())}::uuid[]
+        ) with ordinality as i (id, room_id, user_id, entry_id, ord)
         join messages m on m.id = i.id and m.room_id = i.room_id
         join room_heads h on h.room_id = m.room_id and not h.closed
       ), numbered as (
-        select id, room_id, thread_root, ord, ${nextRev(tx)} as rev from found where changed
-      ), ${bumpHeads(tx)}, blanked as (
+        select id, room_id, user_id, entry_id, thread_root, ord, ${nextRev(tx)} as rev from found where changed
+      ), ${bumpHeads(tx)}, ${audited(tx, 'message_deleted')}, blanked as (
         update message_edits e set content = '' from numbered n where e.message_id = n.id
       ), unreacted as (
         delete from reactions r using numbered n where r.message_id = n.id

@@ -162,7 +162,8 @@ async function knownMessages(db: Db, ids: readonly MessageId[]): Promise<KnownMe
   return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
 }
 
-async function messageTargets(db: Db, ids: readonly MessageId[]): Promise<MessageTarget[]> {
+/** Those of the ids that exist in rooms that do. @throws StoreUnavailable */
+export async function messageTargets(db: Db, ids: readonly MessageId[]): Promise<MessageTarget[]> {
   if (ids.length === 0) return [];
   return await run(db<MessageTarget[]>`
     select m.id, m.room_id, m.user_id, m.deleted_at is not null as deleted, rm.role as author_role

@@ -1,7 +1,8 @@
-import type { RoomId } from '../protocol/ids.js';
+import { newId, type RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import { PINS_MAX } from '../protocol/requests.js';
 import type { ChangeOutcome, PinOrder } from '../rooms/ports.js';
+import { audited } from './audit-log.js';
 import { type Db, run, type Tx } from './client.js';
 import { bumpHeads, changeMessages, nextRev, type OutcomeRow } from './message-changes.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
@@ -19,11 +20,11 @@ export function pinMessages(db: Db, orders: readonly PinOrder[], at: Date): Prom
               + (select count(*) from pins p where p.room_id = f.room_id) > ${PINS_MAX} as beyond
         from found f
       ), numbered as (
-        select id, room_id, user_id, ord, ${nextRev(tx)} as rev from judged where not pinned and not beyond
+        select id, room_id, user_id, entry_id, ord, ${nextRev(tx)} as rev from judged where not pinned and not beyond
       ), ${bumpHeads(tx)}, stored as (
         insert into pins (message_id, room_id, pinned_by, pinned_at, rev)
         select id, room_id, user_id, ${at}::timestamptz, rev from numbered
-      ), ${logged(tx, 'message_pinned')}, updated as (
+      ), ${logged(tx, 'message_pinned')}, ${audited(tx, 'message_pinned')}, updated as (
         update messages m set rev = n.rev, pinned = true from numbered n where m.id = n.id
       )
       select j.ord::int, n.rev, j.beyond as full, 0 as count
@@ -39,10 +40,10 @@ export function unpinMessages(db: Db, orders: readonly PinOrder[]): Promise<Chan
     (tx) => tx<OutcomeRow[]>`
       with found as (${found(tx, orders)}
       ), numbered as (
-        select id, room_id, user_id, ord, ${nextRev(tx)} as rev from found where pinned
+        select id, room_id, user_id, entry_id, ord, ${nextRev(tx)} as rev from found where pinned
       ), ${bumpHeads(tx)}, removed as (
         delete from pins p using numbered n where p.message_id = n.id
-      ), ${logged(tx, 'message_unpinned')}, updated as (
+      ), ${logged(tx, 'message_unpinned')}, ${audited(tx, 'message_unpinned')}, updated as (
         update messages m set rev = n.rev, pinned = false from numbered n where m.id = n.id
       )
       select f.ord::int, n.rev, false as full, 0 as count
@@ -56,8 +57,9 @@ function found(tx: Tx, orders: readonly PinOrder[]) {
     from unnest(
       ${orders.map((order) => order.id)}::uuid[],
       ${orders.map((order) => order.room_id)}::uuid[],
-      ${orders.map((order) => order.user_id)}::uuid[]
-    ) with ordinality as i (id, room_id, user_id, ord)
+      ${orders.map((order) => order.user_id)}::uuid[],
+      ${orders.map(() => newId())}::uuid[]
+    ) with ordinality as i (id, room_id, user_id, entry_id, ord)
     join messages m on m.id = i.id and m.room_id = i.room_id and m.deleted_at is null
     join room_heads h on h.room_id = m.room_id and not h.closed`;
 }

@@ -2,6 +2,8 @@ import { Refusal } from '../protocol/errors.js';
 import type { RoomId } from '../protocol/ids.js';
 import type { Room, RoomType } from '../protocol/model.js';
 import type { NewMember, NewRoom, RoomChange, RoomStore } from '../rooms/room-store-port.js';
+import { insertAuditEntries } from './audit-log.js';
+import * as bans from './bans.js';
 import { type Db, run, StoreUnavailable, type Tx } from './client.js';
 import * as members from './members.js';
 import * as rooms from './rooms.js';
@@ -70,6 +72,10 @@ function roomChange(tx: Tx, room_id: RoomId, room_type: RoomType): RoomChange {
     removeMember: (user_id) => members.deleteMember(tx, room_id, user_id),
     setMember: (user_id, set) => members.updateMember(tx, room_id, user_id, set),
     setDetails: (set) => rooms.updateDetails(tx, room_id, set),
+    banOf: (user_id) => bans.banOf(tx, room_id, user_id),
+    putBan: (ban) => bans.putBan(tx, room_id, ban),
+    removeBan: (user_id) => bans.deleteBan(tx, room_id, user_id),
+    audit: (entries) => insertAuditEntries(tx, room_id, entries),
     deleteRoom: async () => {
       await rooms.markDeleted(tx, room_id);
       await rooms.closeHead(tx, room_id);

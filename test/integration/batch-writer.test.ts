@@ -176,7 +176,7 @@ test('a message may answer one that was sent just before it', async () => {
 test('changes of one message enqueued in one tick are made one after another', async () => {
   const room = await newRoom();
   const { id } = sentBy((await sendAll([said(room, 'text')]))[0]);
-  const at = { id: id as MessageId, room_id: room };
+  const at = { id: id as MessageId, room_id: room, user_id: user };
   const alive = (target: { deleted: boolean }) => (target.deleted ? ('not_found' as const) : null);
   const results = await Promise.allSettled([
     writer.change('edit', { ...at, content: 'a' }, alive),
@@ -225,7 +225,7 @@ test.each([1, 2, 3])(
       } else {
         if (!gone.has(id)) story.push(`message_deleted ${id} `);
         gone.add(id);
-        answers.push(writer.change('delete', { id, room_id: room }, yes));
+        answers.push(writer.change('delete', { id, room_id: room, user_id: user }, yes));
       }
       if (roll(60) === 0) await answers.at(-1)?.catch(() => undefined); // ticks of many sizes
     }

@@ -178,7 +178,7 @@ test('rooms that do not exist any more are missing, and so are their messages', 
   expect(await log.known(lost.map((message) => message.id))).toEqual([]);
   expect(await log.targets([id])).toEqual([]);
   expect(await log.edit([{ id, room_id: closed, content: 'x' }], LATER)).toEqual([null]);
-  expect(await log.delete([{ id, room_id: closed }], LATER)).toEqual([null]);
+  expect(await log.delete([{ id, room_id: closed, user_id: user }], LATER)).toEqual([null]);
   expect(await log.heads([closed, open])).toEqual([{ room_id: open, head_seq: 1, head_rev: 1 }]);
   expect(await log.changesAfter(closed, 0, 10)).toEqual({ head: null, changes: [] });
   expect(await log.messagesAfter(closed, 0, 10)).toEqual({ head: null, messages: [] });
@@ -207,7 +207,7 @@ test('edits and deletions take revs in their order, and none where nothing chang
     { rev: 6, message: { id: one, rev: 6, seq_no: 1, edited_at: LATER.toISOString() } },
   ]);
 
-  const order = [two, one].map((id) => ({ id, room_id: room }));
+  const order = [two, one].map((id) => ({ id, room_id: room, user_id: user }));
   const tombstone = { rev: 8, content: '', deleted_at: LATER.toISOString(), edited_at: LATER.toISOString() };
   expect(await log.delete(order, LATER)).toMatchObject([
     { rev: 7, message: { id: two, rev: 7, content: '', edited_at: null } },
@@ -250,7 +250,7 @@ test('the changes after any rev name every later rev once', async () => {
   await edit(1, 'b'); // 5
   await edit(0, 'c'); // 6
   await log.insert([said(room, 'text 4')], AT); // 7
-  await log.delete([{ id: must(ids[0]), room_id: room }], LATER); // 8
+  await log.delete([{ id: must(ids[0]), room_id: room, user_id: user }], LATER); // 8
   for (let rev = 0; rev <= 8; rev++) {
     const { head, changes } = await log.changesAfter(room, rev, 100);
     expect(head).toEqual({ room_id: room, head_seq: 4, head_rev: 8 });
@@ -316,8 +316,8 @@ test('join states come in the order asked for, with null for what is not there',
 test('a database that is away is LogUnavailable', async () => {
   const away = openDatabase('postgres://x@127.0.0.1:1/x', 1, 'log-test-away');
   await expect(messageLog(away).heads([newId()])).rejects.toBeInstanceOf(LogUnavailable);
-  await expect(messageLog(away).delete([{ id: newId(), room_id: newId() }], AT)).rejects.toBeInstanceOf(
-    LogUnavailable,
-  );
+  await expect(
+    messageLog(away).delete([{ id: newId(), room_id: newId(), user_id: user }], AT),
+  ).rejects.toBeInstanceOf(LogUnavailable);
   await away.end({ timeout: 0 });
 });

@@ -223,10 +223,10 @@ test('a thread counts its replies that are not deleted, and lists all by number'
   await expect(log.insert([must(replies[0]), said(room, 'x', { thread_root: quiet })], AT)).rejects.toThrow();
   const count = async (id: MessageId) => must(await messageById(db, id)).message.thread_count;
   expect([await count(root), await count(quiet)]).toEqual([5, 0]);
-  const gone = [1, 3].map((i) => ({ id: must(replies[i]).id, room_id: room }));
+  const gone = [1, 3].map((i) => ({ id: must(replies[i]).id, room_id: room, user_id: user }));
   await log.delete(gone, AT);
   await log.delete(gone, AT);
-  await log.delete([{ id: root, room_id: room }], AT);
+  await log.delete([{ id: root, room_id: room, user_id: user }], AT);
   expect(await count(root)).toBe(3);
   const listed = await thread(db, root, 0, 100);
   expect(listed.map(({ id, deleted_at }) => [id, deleted_at !== null])).toEqual(
@@ -245,7 +245,7 @@ test('edits are listed latest first, at most 100, and none of a tombstone', asyn
   expect(edits).toHaveLength(100);
   expect(edits[0]).toEqual({ rev: 103, content: 'v101', edited_at: AT.toISOString() });
   expect(edits.at(-1)?.rev).toBe(4);
-  await log.delete([{ id, room_id: room }], AT);
+  await log.delete([{ id, room_id: room, user_id: user }], AT);
   expect(await editsOf(db, id)).toEqual([]);
 });
 

@@ -58,8 +58,8 @@ describe('a private or direct room does not exist for a stranger, whatever he tr
     pin: (me) => canPin(me, { deleted: false }),
     patch: (me) => canPatchRoom(me, { name: 'new' }),
     delete: canDeleteRoom,
-    join: canJoin,
-    add: (me) => canAddMember(me, 'member'),
+    join: (me) => canJoin(me, true),
+    add: (me) => canAddMember(me, 'member', true),
     'change a role': (me) => canChangeRole(me, other('member'), 'moderator', 1),
     mute: (me) => canMute(me, other('member')),
     remove: (me) => canRemoveMember(me, other('member'), 1),
@@ -80,9 +80,9 @@ describe('a private or direct room does not exist for a stranger, whatever he tr
 
 test('anybody sees and may join a public room; a member may ask to join again anywhere', () => {
   expectByRole(canSeeRoom, 'public', [null, null, null, null]);
-  expectByRole(canJoin, 'public', [null, null, null, null]);
-  expectByRole(canJoin, 'private', ['not_found', null, null, null]);
-  expectByRole(canJoin, 'direct', ['not_found', null, null, null]);
+  expectByRole((me) => canJoin(me, false), 'public', [null, null, null, null]);
+  expectByRole((me) => canJoin(me, false), 'private', ['not_found', null, null, null]);
+  expectByRole((me) => canJoin(me, false), 'direct', ['not_found', null, null, null]);
 });
 
 test('every member reads, lists members and sends', () => {
@@ -191,7 +191,7 @@ test.each([
   ['moderator', ['not_found', 'forbidden', 'forbidden', null]],
   ['admin', ['not_found', 'forbidden', 'forbidden', null]],
 ] as const)('moderators add to roles below their own, admins to any: a %s', (role, expected) => {
-  expectByRole((me) => canAddMember(me, role), 'private', expected);
+  expectByRole((me) => canAddMember(me, role, false), 'private', expected);
 });
 
 describe('only admins change roles, and not those of admins', () => {
@@ -234,7 +234,7 @@ test('a direct room keeps its two admins and has no name, but can be described a
   expect(canLeave(admin, 2)).toBe('conflict');
   expect(canRemoveMember(admin, myself('admin'), 2)).toBe('conflict');
   expect(canRemoveMember(admin, other('admin'), 2)).toBe('conflict');
-  expect(canAddMember(admin, 'member')).toBe('conflict');
+  expect(canAddMember(admin, 'member', false)).toBe('conflict');
   expect(canChangeRole(admin, myself('admin'), 'member', 2)).toBe('conflict');
   expect(canMute(admin, other('admin'))).toBe('forbidden');
   expect(canPatchRoom(admin, { name: 'new' })).toBe('conflict');
