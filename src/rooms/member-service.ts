@@ -3,13 +3,13 @@ import type { RoomId, UserId } from '../protocol/ids.js';
 import type { Member, MyRoom, Role, RoomType } from '../protocol/model.js';
 import type { AddMemberBody, PatchMemberBody } from '../protocol/requests.js';
 import type { NewAuditEntry } from './audit-port.js';
+import { createJoinBatches } from './join-batches.js';
 import type { Announcer } from './ports.js';
 import type { Keyset, Placed, RoomChange, RoomStore } from './room-store-port.js';
 import {
   type Actor,
   canAddMember,
   canChangeRole,
-  canJoin,
   canLeave,
   canListMembers,
   canMute,
@@ -61,8 +61,9 @@ export interface MemberService {
 }
 
 export function memberService(ports: RoomPorts): MemberService {
+  const join = createJoinBatches(ports.store);
   return {
-    joinRoom: (caller, room_id) => joinRoom(ports, caller, room_id),
+    joinRoom: (caller, room_id) => joinRoom(ports, join, caller, room_id),
     leaveRoom: (caller, room_id) => leaveRoom(ports, caller, room_id),
     listMembers: (caller, room_id, after, limit) => listMembers(ports.store, caller, room_id, after, limit),
     addMember: (caller, room_id, body) => addMember(ports, caller, room_id, body),
@@ -71,15 +72,13 @@ export function memberService(ports: RoomPorts): MemberService {
   };
 }
 
-async function joinRoom({ store, announcer }: RoomPorts, caller: UserId, room_id: RoomId): Promise<MyRoom> {
-  const joined = await store.changeRoom(room_id, async (change) => {
-    const [{ actor }, ban] = await Promise.all([readActor(change, caller), change.banOf(caller)]);
-    enforce(canJoin(actor, ban !== null));
-    if (actor.role !== null) return null;
-    const member = await change.addMember({ user_id: caller, role: 'member' });
-    if (member === null) throw new Refusal('unauthenticated'); // the account was deleted a moment ago
-    return member;
-  });
+async function joinRoom(
+  { store, announcer }: RoomPorts,
+  join: ReturnType<typeof createJoinBatches>,
+  caller: UserId,
+  room_id: RoomId,
+): Promise<MyRoom> {
+  const joined = await join(caller, room_id);
   if (joined !== null) announceJoined(announcer, room_id, joined);
   const view = await store.roomView(room_id, caller);
   if (view === null || view.mine === null) throw new Refusal('not_found'); // gone or removed since
@@ -126,16 +125,16 @@ async function addMember(
   const user_id = body.user_id as UserId;
   const role = body.role ?? 'member';
   const { member, room } = await store.changeRoom(room_id, async (change) => {
-    const [{ actor, subject }, ban] = await Promise.all([
+    const [{ actor, subject }, [ban]] = await Promise.all([
       readActor(change, caller, user_id),
-      change.banOf(user_id),
+      change.bansOf([user_id]),
     ]);
-    const decision = canAddMember(actor, role, ban !== null);
+    const decision = canAddMember(actor, role, ban !== undefined);
     if (decision === 'banned') throw new Refusal('banned', { field: 'user_id', sentence: OTHER_BANNED });
     enforce(decision, membershipConflict(change.room_type));
     if (subject !== null) return { member: subject, room: null };
-    const added = await change.addMember({ user_id, role });
-    if (added === null) throw new Refusal('not_found', { field: 'user_id', sentence: 'No such user.' });
+    const [added] = await change.addMembers([{ user_id, role }]);
+    if (added === undefined) throw new Refusal('not_found', { field: 'user_id', sentence: 'No such user.' });
     await change.audit([
       { action: 'member_added', actor_id: caller, target_user_id: user_id, details: { role } },
     ]);

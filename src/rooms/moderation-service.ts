@@ -61,8 +61,8 @@ async function banUser(
     const { actor, subject } = await readActor(change, caller, user_id);
     const decision = canBan(actor, { user_id, role: subject?.role ?? null });
     enforce(decision, 'Nobody is banned from a direct room.');
-    const before = await change.banOf(user_id);
-    if (before !== null && (reason === null || reason === before.reason))
+    const [before] = await change.bansOf([user_id]);
+    if (before !== undefined && (reason === null || reason === before.reason))
       return { ban: before, removed: null };
     const set = await change.putBan({ user_id, reason, banned_by: caller });
     if (set === null) throw new Refusal('not_found', { sentence: 'No such user.' });
@@ -82,8 +82,8 @@ async function unbanUser(
   user_id: UserId,
 ): Promise<void> {
   await store.changeRoom(room_id, async (change) => {
-    const [{ actor }, ban] = await Promise.all([readActor(change, caller), change.banOf(user_id)]);
-    enforce(canUnban(actor, ban !== null));
+    const [{ actor }, [ban]] = await Promise.all([readActor(change, caller), change.bansOf([user_id])]);
+    enforce(canUnban(actor, ban !== undefined));
     await change.removeBan(user_id);
     await change.audit([{ action: 'member_unbanned', actor_id: caller, target_user_id: user_id }]);
   });

@@ -81,14 +81,15 @@ export interface RoomChange {
   /** The members among these users, in any order. */
   membersOf(user_ids: readonly UserId[]): Promise<Member[]>;
   countAdmins(): Promise<number>;
-  /** Adds somebody who isn't a member, everything so far read; null when there is no such user. */
-  addMember(member: NewMember): Promise<Member | null>;
+  /** Adds users who aren't members, in their order, everything so far read; those who don't exist are missing. */
+  addMembers(members: readonly NewMember[]): Promise<Member[]>;
   /** Removes a member. */
   removeMember(user_id: UserId): Promise<void>;
   /** Sets a member's role and mute (RFC 3339, null: not muted). */
   setMember(user_id: UserId, set: Pick<Member, 'role' | 'muted_until'>): Promise<void>;
   setDetails(set: Pick<Room, 'name' | 'description' | 'slow_mode_s'>): Promise<void>;
-  banOf(user_id: UserId): Promise<Ban | null>;
+  /** The bans of these users, in any order. */
+  bansOf(user_ids: readonly UserId[]): Promise<Ban[]>;
   /** Bans somebody, or gives an existing ban another reason; null when there is no such user. */
   putBan(ban: NewBan): Promise<Ban | null>;
   removeBan(user_id: UserId): Promise<void>;

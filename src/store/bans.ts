@@ -17,12 +17,12 @@ function toBan(row: BanRow): Ban {
   return { user_id, username, reason, banned_by, created_at: created_at.toISOString() };
 }
 
-/** @throws StoreUnavailable */
-export async function banOf(db: Db | Tx, room_id: RoomId, user_id: UserId): Promise<Ban | null> {
-  const [row] = await run(db<BanRow[]>`
+/** The bans of these users, in any order. @throws StoreUnavailable */
+export async function bansOf(db: Db | Tx, room_id: RoomId, user_ids: readonly UserId[]): Promise<Ban[]> {
+  const rows = await run(db<BanRow[]>`
     select ${banColumns(db)} from bans b join users u on u.id = b.user_id
-    where b.room_id = ${room_id} and b.user_id = ${user_id}`);
-  return row === undefined ? null : toBan(row);
+    where b.room_id = ${room_id} and b.user_id = any (${[...user_ids]}::uuid[])`);
+  return rows.map(toBan);
 }
 
 /** Bans somebody; an existing ban takes the reason, if one is given. Null for no such user. @throws StoreUnavailable */

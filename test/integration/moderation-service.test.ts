@@ -94,6 +94,34 @@ describe('a ban', () => {
     expect(second.next).toBeNull();
   });
 
+  test('holds among 400 joins at once, each decided by himself and told once', async () => {
+    const [a, ...others] = (await world.users(401)) as [UserId, ...UserId[]];
+    const room = await world.publicRoom(a, others.slice(0, 10));
+    const banned = others.slice(10, 30);
+    for (const user of banned) await moderation.banUser(a, room, user, null);
+    const gone = others.slice(30, 35);
+    await world.db`update users set deleted_at = now() where id = any (${gone}::uuid[])`;
+    world.heard();
+    const twice = others.slice(100, 110);
+    const outcomes = await Promise.all(
+      [...others, ...twice].map((user) =>
+        service.joinRoom(user, room).then(
+          ({ role }) => role,
+          (error: unknown) => refused(Promise.reject(error)),
+        ),
+      ),
+    );
+    const expected = others.map((user) => {
+      if (banned.includes(user)) return 'banned';
+      return gone.includes(user) ? 'unauthenticated' : 'member';
+    });
+    expect(outcomes).toEqual([...expected, ...twice.map(() => 'member')]);
+    const members = 401 - banned.length - gone.length;
+    expect(await world.counted(room)).toEqual({ member_count: members, actual: members, admins: 1 });
+    const joins = world.heard().filter((line) => line.startsWith('room member_joined'));
+    expect(joins).toHaveLength(members - 11);
+  });
+
   test('that races a join or an adding, on two nodes, never leaves a banned member (100 rounds)', async () => {
     const [a, ...others] = (await world.users(101)) as [UserId, ...UserId[]];
     const room = await world.publicRoom(a);
