@@ -7,9 +7,10 @@ import { canJoin } from './rules.js';
 
 /**
  * Joins of one room go together: those that came while the room was being changed share the next change, its lock
- * and its commit. How many wait is bounded by the credit window of the shard's port.
+ * and its commit.
  */
 const JOINS_MAX = 256; // in one change: so long does anybody else wait for the room
+const WAITING_MAX = 10_000; // for one room: more than a shard has requests under way, unless a statement hangs
 
 /** What somebody became, null where he was a member already; or why not. */
 type Outcome = Member | Refusal | null;
@@ -60,11 +61,11 @@ export function createJoinBatches(
   return (user_id, room_id) => {
     const each = { ...deferred<Member | null>(), user_id };
     const others = waiting.get(room_id);
-    if (others !== undefined) others.push(each);
-    else {
+    if (others === undefined) {
       waiting.set(room_id, [each]);
       void runBatch(room_id);
-    }
+    } else if (others.length < WAITING_MAX) others.push(each);
+    else each.reject(new Refusal('overloaded'));
     return each.promise;
   };
 }

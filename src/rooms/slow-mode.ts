@@ -1,9 +1,10 @@
 import { type Deferred, deferred } from '../lib/deferred.js';
 import { Refusal } from '../protocol/errors.js';
-import { inTime } from './in-time.js';
+import { inTime, WRITE_DEADLINE_MS } from './in-time.js';
 import type { SlotClaim, SlowModeStore } from './moderation-port.js';
 
 const CLAIMS_PER_STATEMENT_MAX = 256; // as many messages as one batch of the log takes
+const WAITING_MAX = 10_000; // more than a shard has requests under way, unless a statement hangs
 
 /** What keeps plain members to one message in a room's `slow_mode_s`. */
 export interface SlowMode {
@@ -16,11 +17,13 @@ export interface SlowMode {
 
 interface Waiting extends Deferred<number | null> {
   readonly claim: SlotClaim;
+  /** Monotonic ms. */
+  readonly askedAt: number;
 }
 
 /**
  * Gathers claims while a statement is under way: one statement takes them all, the first of each member. The rest
- * wait for the next. How many wait is bounded by the credit window of the shard's port.
+ * wait for the next. Those whose sender has had his answer meanwhile take no slot.
  */
 export function createSlowMode(store: SlowModeStore, report: (error: unknown) => void): SlowMode {
   let waiting: Waiting[] = [];
@@ -30,7 +33,12 @@ export function createSlowMode(store: SlowModeStore, report: (error: unknown) =>
     const members = new Set<string>();
     const batch: Waiting[] = [];
     const left: Waiting[] = [];
+    const oldest = performance.now() - WRITE_DEADLINE_MS;
     for (const each of waiting) {
+      if (each.askedAt < oldest) {
+        each.reject(new Refusal('unavailable'));
+        continue;
+      }
       const member = `${each.claim.room_id}:${each.claim.user_id}`;
       const full = batch.length === CLAIMS_PER_STATEMENT_MAX;
       (full || members.has(member) ? left : batch).push(each);
@@ -56,7 +64,8 @@ export function createSlowMode(store: SlowModeStore, report: (error: unknown) =>
   }
 
   function take(claim: SlotClaim): Promise<number | null> {
-    const each = { ...deferred<number | null>(), claim };
+    if (waiting.length >= WAITING_MAX) return Promise.reject(new Refusal('overloaded'));
+    const each = { ...deferred<number | null>(), claim, askedAt: performance.now() };
     waiting.push(each);
     if (!running) void runAll();
     return each.promise;

@@ -107,6 +107,18 @@ test('the next message goes through once the time is over, on either server, and
   for (const gap of gaps) expect(gap).toBeGreaterThan(900); // the clock of the claim is the database's, not the row's
 });
 
+test('turning it on holds at once, also for members who are writing', async () => {
+  const roomId = await slowRoom(0);
+  const four = async () => {
+    const answers = [];
+    for (let n = 0; n < 4; n++) answers.push(codeOf(await send(rests[0], roomId)));
+    return answers;
+  };
+  expect(await four()).toEqual([201, 201, 201, 201]);
+  dataOf(await patch(roomId, LONG_S));
+  expect(await four()).toEqual([201, 'slow_mode', 'slow_mode', 'slow_mode']);
+});
+
 test('turning it off lets everybody through at once, and the change is told to the room', async () => {
   const roomId = await slowRoom(LONG_S);
   const socket = await connect({ wsUrl: servers[0].wsUrl, token: member.token });
