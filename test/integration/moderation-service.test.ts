@@ -224,10 +224,10 @@ describe('the audit log', () => {
     const own = await newestMessage(room);
     const log = messageLog(world.db);
     const asked = Array.from({ length: 5 }, () =>
-      log.delete([{ id: theirs, room_id: room, actor_id: a }], new Date()),
+      log.delete([{ id: theirs, room_id: room, user_id: a }], new Date()),
     );
     await Promise.all(asked);
-    await log.delete([{ id: own, room_id: room, actor_id: b }], new Date());
+    await log.delete([{ id: own, room_id: room, user_id: b }], new Date());
     const entries = await audit(a, room);
     expect(entries).toHaveLength(1);
     expect(entries[0]).toMatchObject({ action: 'message_deleted', actor_id: a, target_user_id: b });
@@ -266,7 +266,7 @@ describe('a report', () => {
     expect(await refused(moderation.reportMessage(b, id, 'x'))).toBe('conflict');
     expect(await refused(moderation.reportMessage(c, id, 'x'))).toBe('not_a_member');
     expect(await refused(moderation.reportMessage(a, newId(), 'x'))).toBe('not_found');
-    await messageLog(world.db).delete([{ id, room_id: room, actor_id: b }], new Date());
+    await messageLog(world.db).delete([{ id, room_id: room, user_id: b }], new Date());
     expect(await refused(moderation.reportMessage(a, id, 'x'))).toBe('not_found');
   });
 });

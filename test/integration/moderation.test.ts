@@ -167,21 +167,24 @@ describe('a ban', () => {
 });
 
 describe('a mute', () => {
-  test('holds for sending and editing, over REST and WebSocket, until it is lifted', async () => {
+  test('holds for sending, editing and reacting, over REST and WebSocket, until it is lifted', async () => {
     const roomId = await staffed('public');
     const message_id = await said(member, roomId);
     await sockets([member], async ([his]) => {
       const tries = async () => [
         codeOf(await rest.send(member.token, roomId, { content: 'x' })),
         codeOf(await rest.edit(member.token, message_id, `edit ${randomUUID()}`)),
+        codeOf(await rest.post(`/messages/${message_id}/reactions`, member.token, { emoji: '👍' })),
         await frameCode(must(his), 'send_message', { content: 'x' }, roomId),
         await frameCode(must(his), 'edit_message', { message_id, content: `edit ${randomUUID()}` }),
+        await frameCode(must(his), 'add_reaction', { message_id, emoji: '👍' }),
       ];
-      expect(await tries()).toEqual(['ok', 'ok', 'ok', 'ok']);
+      const free = ['ok', 'ok', 'ok', 'ok', 'ok', 'ok'];
+      expect(await tries()).toEqual(free);
       dataOf(await mute(roomId, inAnHour()));
-      expect(await tries()).toEqual(['muted', 'muted', 'muted', 'muted']);
+      expect(await tries()).toEqual(free.map(() => 'muted'));
       dataOf(await mute(roomId, null));
-      expect(await tries()).toEqual(['ok', 'ok', 'ok', 'ok']);
+      expect(await tries()).toEqual(free);
       expect((await mute(roomId, inAnHour())).status).toBe(200);
       expect(await frameCode(must(his), 'delete_message', { message_id })).toBe('ok');
     });
@@ -252,6 +255,20 @@ describe('reports and the audit log', () => {
     expect(told.map(({ target_message_id }) => target_message_id)).toEqual([bySocket, byRest]);
     for (const entry of told) {
       expect(entry).toMatchObject({ actor_id: moderator.id, target_user_id: member.id });
+    }
+  });
+
+  test('a pin and its end are told once each', async () => {
+    const roomId = await staffed('public');
+    const id = await said(member, roomId);
+    const pin = (method: string) => rest.call(method, `/messages/${id}/pin`, { token: moderator.token });
+    for (const method of ['PUT', 'PUT', 'DELETE', 'DELETE']) expect((await pin(method)).status).toBe(200);
+    const told = dataOf(await audit(admin, roomId)).filter(
+      ({ target_message_id }) => target_message_id === id,
+    );
+    expect(told.map(({ action }) => action)).toEqual(['message_unpinned', 'message_pinned']);
+    for (const entry of told) {
+      expect(entry).toMatchObject({ actor_id: moderator.id, target_user_id: member.id, details: {} });
     }
   });
 
