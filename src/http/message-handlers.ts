@@ -1,7 +1,7 @@
 import { Refusal } from '../protocol/errors.js';
 import { isUuid, type MessageId, type RoomId, shardOf } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
-import type { EditBody, ReadBody, SendBody } from '../protocol/requests.js';
+import type { EditBody, ReactionBody, ReadBody, SendBody } from '../protocol/requests.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { ReadMark } from '../rooms/ports.js';
 import type { MessageReader } from './message-reading-port.js';
@@ -10,7 +10,19 @@ import { callerOf, type HttpAnswer, type HttpCall, type HttpHandler } from './ty
 
 type MessageRoute = Extract<
   RouteName,
-  'list_messages' | 'send_message' | 'mark_read' | 'get_message' | 'edit_message' | 'delete_message'
+  | 'list_messages'
+  | 'send_message'
+  | 'mark_read'
+  | 'get_message'
+  | 'edit_message'
+  | 'delete_message'
+  | 'add_reaction'
+  | 'remove_reaction'
+  | 'pin_message'
+  | 'unpin_message'
+  | 'list_pins'
+  | 'list_edits'
+  | 'list_thread'
 >;
 
 const CURSORS = ['before', 'after', 'around'] as const;
@@ -30,13 +42,34 @@ export function messageHandlers(ports: {
   /** Runs a change where the message's room is at home. */
   async function inRoomOf(
     call: HttpCall,
-    change: (room_id: RoomId, id: MessageId) => Promise<Message>,
+    change: (room_id: RoomId, id: MessageId) => Promise<{ readonly message: Message }>,
   ): ReturnType<HttpHandler> {
     const id = messageOf(call);
     const room_id = await reader.roomOf(id);
     if (room_id === null) throw new Refusal('not_found');
     if (shardOf(room_id, shards) !== shard) return { reroute: room_id };
-    return { status: 200, data: await change(room_id, id) };
+    return { status: 200, data: (await change(room_id, id)).message };
+  }
+
+  /** Answers of the message that the path names, to somebody who may read it. */
+  async function readable(
+    call: HttpCall,
+    answer: (found: { message: Message; room_id: RoomId; id: MessageId }) => Promise<HttpAnswer>,
+  ): ReturnType<HttpHandler> {
+    const id = messageOf(call);
+    const found = await reader.messageById(id);
+    if (found === null) throw new Refusal('not_found');
+    // Only the room's own shard hears at once who may not read any more.
+    if (shardOf(found.room_id, shards) !== shard) return { reroute: found.room_id };
+    await messages.checkReader(callerOf(call), found.room_id);
+    return answer({ ...found, id });
+  }
+
+  /** A cursor's number: it is one, or the id of a message in the room. */
+  async function seqAt(room_id: RoomId, field: string, text: string): Promise<number> {
+    const seq = isUuid(text) ? await reader.seqOf(room_id, text as MessageId) : Number(text);
+    if (seq === null) throw new Refusal('bad_request', { field, sentence: 'No such message.' });
+    return seq;
   }
 
   return {
@@ -44,12 +77,7 @@ export function messageHandlers(ports: {
       const room_id = roomOf(call);
       await messages.checkReader(callerOf(call), room_id);
       const { kind, text, limit } = historyQuery(call.query);
-      let cursor: { kind: CursorKind; seq: number } | null = null;
-      if (text !== undefined) {
-        const seq = isUuid(text) ? await reader.seqOf(room_id, text as MessageId) : Number(text);
-        if (seq === null) throw new Refusal('bad_request', { field: kind, sentence: 'No such message.' });
-        cursor = { kind, seq };
-      }
+      const cursor = text === undefined ? null : { kind, seq: await seqAt(room_id, kind, text) };
       const page = await reader.history(room_id, { cursor, limit });
       return { status: 200, data: page, page: await pageAfter(room_id, page, kind) };
     },
@@ -71,17 +99,40 @@ export function messageHandlers(ports: {
       await markRead({ room_id, user_id: caller.user_id, seq_no });
       return { status: 200, data: {} };
     },
-    get_message: async (call) => {
-      const found = await reader.messageById(messageOf(call));
-      if (found === null) throw new Refusal('not_found');
-      await messages.checkReader(callerOf(call), found.room_id);
-      return { status: 200, data: found.message };
-    },
+    get_message: (call) => readable(call, async ({ message }) => ({ status: 200, data: message })),
     edit_message: (call) =>
       inRoomOf(call, (room_id, id) =>
         messages.edit(callerOf(call), room_id, id, (call.body as EditBody).content),
       ),
     delete_message: (call) => inRoomOf(call, (room_id, id) => messages.delete(callerOf(call), room_id, id)),
+    add_reaction: (call) =>
+      inRoomOf(call, (room_id, id) =>
+        messages.addReaction(callerOf(call), room_id, id, (call.body as ReactionBody).emoji),
+      ),
+    remove_reaction: (call) =>
+      inRoomOf(call, (room_id, id) =>
+        messages.removeReaction(callerOf(call), room_id, id, call.params.emoji ?? ''),
+      ),
+    pin_message: (call) => inRoomOf(call, (room_id, id) => messages.pin(callerOf(call), room_id, id)),
+    unpin_message: (call) => inRoomOf(call, (room_id, id) => messages.unpin(callerOf(call), room_id, id)),
+    list_pins: async (call) => {
+      const room_id = roomOf(call);
+      await messages.checkReader(callerOf(call), room_id);
+      return { status: 200, data: await reader.pinsOf(room_id) };
+    },
+    list_edits: (call) => readable(call, async ({ id }) => ({ status: 200, data: await reader.editsOf(id) })),
+    list_thread: (call) =>
+      readable(call, async ({ room_id, id }) => {
+        const { limit = PAGE_LIMIT_DEFAULT, after = '0' } = (call.query ?? {}) as {
+          limit?: number;
+          after?: string;
+        };
+        const replies = await reader.thread(id, await seqAt(room_id, 'after', after), limit + 1);
+        const data = replies.slice(0, limit);
+        const has_more = replies.length > limit;
+        const next = has_more ? String(data.at(-1)?.seq_no) : null;
+        return { status: 200, data, page: { has_more, next } };
+      }),
   };
 
   /** The cursor that goes on in the direction of the one used: `after` upwards, all others down. */

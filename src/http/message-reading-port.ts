@@ -1,5 +1,5 @@
 import type { MessageId, RoomId } from '../protocol/ids.js';
-import type { Message } from '../protocol/model.js';
+import type { Message, MessageEdit } from '../protocol/model.js';
 
 /** What the handlers of messages read; src/store implements it. All throw `StoreUnavailable`. */
 export interface MessageReader {
@@ -16,4 +16,10 @@ export interface MessageReader {
   /** null: unknown, or in a deleted room. */
   messageById(id: MessageId): Promise<{ readonly message: Message; readonly room_id: RoomId } | null>;
   roomOf(id: MessageId): Promise<RoomId | null>;
+  /** The messages under a root with a number above `after`, tombstones included, the earliest first. */
+  thread(root: MessageId, after: number, limit: number): Promise<Message[]>;
+  /** The latest first, at most 100; none of a tombstone. */
+  editsOf(id: MessageId): Promise<MessageEdit[]>;
+  /** The latest pinned first. */
+  pinsOf(room_id: RoomId): Promise<Message[]>;
 }

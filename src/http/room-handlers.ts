@@ -64,28 +64,28 @@ export function roomHandlers(service: RoomService): Record<RoomRoute, HttpHandle
   };
 }
 
-function me(call: HttpCall): UserId {
+export function me(call: HttpCall): UserId {
   return callerOf(call).user_id;
 }
 
-function roomOf(call: HttpCall): RoomId {
+export function roomOf(call: HttpCall): RoomId {
   return call.params.roomId as RoomId;
 }
 
-function userOf(call: HttpCall): UserId {
+export function userOf(call: HttpCall): UserId {
   return call.params.userId as UserId;
 }
 
-function ok(data: unknown): HttpAnswer {
+export function ok(data: unknown): HttpAnswer {
   return { status: 200, data };
 }
 
-function list(page: ListPage<unknown>): HttpAnswer {
+export function list(page: ListPage<unknown>): HttpAnswer {
   const next = page.next === null ? null : encodeCursor(page.next);
   return { status: 200, data: page.items, page: { has_more: next !== null, next } };
 }
 
-function pageOf(call: HttpCall): { after: Keyset | null; limit: number } {
+export function pageOf(call: HttpCall): { after: Keyset | null; limit: number } {
   const query = (call.query ?? {}) as { limit?: number; after?: string };
   const after = query.after === undefined ? null : decodeCursor(query.after);
   return { after, limit: query.limit ?? PAGE_LIMIT_DEFAULT };

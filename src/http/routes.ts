@@ -411,7 +411,11 @@ export const ROUTES = {
     'post',
     '/messages/:messageId/report',
     'any',
-    { summary: 'Report a message to the moderators of its room', data: Nothing, errors: MEMBERS },
+    {
+      summary: 'Report a message to the moderators of its room; a repeat changes the reason',
+      data: Nothing,
+      errors: [...MEMBERS, 'conflict'],
+    },
     ReportBody,
   ),
 } as const satisfies Record<string, Route>;

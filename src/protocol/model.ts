@@ -137,7 +137,7 @@ export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 export const AuditEntry = Type.Object({
   id: Uuid,
   room_id: Uuid,
-  action: Type.Union(AUDIT_ACTIONS.map((action) => Type.Literal(action))),
+  action: Type.Enum(AUDIT_ACTIONS),
   actor_id: Uuid,
   actor_username: Type.String(),
   target_user_id: Nullable(Uuid),

@@ -123,6 +123,7 @@ export const EditPayload = object({
 export type EditPayload = Static<typeof EditPayload>;
 export const DeletePayload = object({ message_id: Uuid });
 export type DeletePayload = Static<typeof DeletePayload>;
+export const PINS_MAX = 100; // a room's pins: as many as one answer lists
 export const REACTION_KINDS_MAX = 50; // a message's different emoji (PROTOCOL §2)
 /** An emoji of at most 32 code points, or a `:shortcode:`. */
 export const Emoji = Type.String({

@@ -114,12 +114,12 @@ export const SERVER_FRAMES = {
   reaction_removed: { kind: 'log', summary: 'A reaction was taken back', payload: Reacted },
   message_pinned: {
     kind: 'log',
-    summary: 'A message was pinned',
-    payload: Type.Object({ message_id: Uuid, user_id: Uuid }),
+    summary: 'A message was pinned by `user_id`; it comes whole, because it may be an old one',
+    payload: Type.Object({ message_id: Uuid, user_id: Uuid, message: Message }),
   },
   message_unpinned: {
     kind: 'log',
-    summary: 'A message was unpinned',
+    summary: 'A message was unpinned by `user_id`',
     payload: Type.Object({ message_id: Uuid, user_id: Uuid }),
   },
   user_typing: { kind: 'event', summary: 'Somebody types', payload: Type.Object(Who) },

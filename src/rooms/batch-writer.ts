@@ -1,13 +1,22 @@
 import { deferred } from '../lib/deferred.js';
 import { Refusal } from '../protocol/errors.js';
-import type { MessageId, RoomId } from '../protocol/ids.js';
+import type { RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
-import type { LogEvent } from './events.js';
+import { LOG_CHANGES, type LogEvent } from './events.js';
 import { WRITE_DEADLINE_MS } from './in-time.js';
 import { BadRow, DuplicateIds, LogUnavailable } from './log-errors-port.js';
-import type { ChangedMessage, DeleteOrder, EditOrder, KnownMessage, MessageLog, RoomBase } from './ports.js';
+import type {
+  ChangeKind,
+  ChangeOrders,
+  ChangeOutcome,
+  Changes,
+  KnownMessage,
+  MessageLog,
+  RoomBase,
+} from './ports.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
 import {
+  type Changed,
   type ChangeJob,
   type Clock,
   type Decide,
@@ -15,9 +24,9 @@ import {
   dropExpired,
   type Ends,
   type Job,
-  type JobOf,
   refuseBadReferences,
   resolveMentions,
+  type SendJob,
   type SendOutcome,
   takeBatch,
 } from './write-jobs.js';
@@ -34,13 +43,16 @@ import {
  */
 const SWEEP_MS = 200; // how much later than the deadline the answer may come
 const RETRY_PAUSE_MS = 50; // between attempts while the database is away
+const FULL = 'There are as many as there can be; take one away first.';
 
 export interface BatchWriter {
   /** Rejects with a Refusal; resolves once committed. */
   send(order: SendOrder): Promise<SendOutcome>;
-  /** Rejects with a Refusal: the decision's, or `not_found` for what isn't in the room (any more). */
-  edit(order: EditOrder, decide: Decide): Promise<Message>;
-  delete(order: DeleteOrder, decide: Decide): Promise<Message>;
+  /**
+   * Changes a message. Rejects with a Refusal: the decision's, `not_found` for what isn't in the room (any more),
+   * `conflict` where the message or room has as many as it can have.
+   */
+  change<Kind extends ChangeKind>(kind: Kind, order: ChangeOrders[Kind], decide: Decide): Promise<Changed>;
   /** Resolves when nothing waits any more. */
   idle(): Promise<void>;
   close(): void;
@@ -86,22 +98,23 @@ export function createBatchWriter(
   async function run(): Promise<void> {
     await Promise.resolve(); // what arrives in this turn goes together
     while (queues.size > 0) {
-      const { sends, edits, deletes } = takeBatch(queues);
+      const { sends, changes } = takeBatch(queues);
       const results = await Promise.allSettled([
-        sends.length > 0 ? commitSends(sends) : undefined,
-        edits.length > 0
-          ? commitChanges(edits, (orders, at) => log.edit(orders, at), 'message_updated')
-          : undefined,
-        deletes.length > 0
-          ? commitChanges(deletes, (orders, at) => log.delete(orders, at), 'message_deleted')
-          : undefined,
+        commitSends(sends),
+        commitChanges('edit', changes.edit),
+        commitChanges('delete', changes.delete),
+        commitChanges('addReaction', changes.addReaction),
+        commitChanges('removeReaction', changes.removeReaction),
+        commitChanges('pin', changes.pin),
+        commitChanges('unpin', changes.unpin),
       ]);
       for (const result of results) if (result.status === 'rejected') report(result.reason);
     }
     cycle = null;
   }
 
-  async function commitSends(jobs: readonly JobOf<'send'>[]): Promise<void> {
+  async function commitSends(jobs: readonly SendJob[]): Promise<void> {
+    if (jobs.length === 0) return;
     let checked = jobs;
     try {
       checked = await refuseBadReferences(log, jobs);
@@ -113,7 +126,7 @@ export function createBatchWriter(
   }
 
   /** `again`: an earlier attempt's outcome is unknown, so what exists may be its work. */
-  async function insert(jobs: readonly JobOf<'send'>[], again: boolean): Promise<void> {
+  async function insert(jobs: readonly SendJob[], again: boolean): Promise<void> {
     if (jobs.length === 0) return;
     const at = new Date();
     try {
@@ -133,7 +146,7 @@ export function createBatchWriter(
     }
   }
 
-  async function retryInsert(jobs: readonly JobOf<'send'>[]): Promise<void> {
+  async function retryInsert(jobs: readonly SendJob[]): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
     await insert(
       jobs.filter((job) => !job.clock.expired),
@@ -141,7 +154,7 @@ export function createBatchWriter(
     );
   }
 
-  async function insertTheNew(jobs: readonly JobOf<'send'>[], again: boolean): Promise<void> {
+  async function insertTheNew(jobs: readonly SendJob[], again: boolean): Promise<void> {
     let known: KnownMessage[];
     try {
       known = await log.known(jobs.map((job) => job.order.id));
@@ -164,10 +177,10 @@ export function createBatchWriter(
     await insert(fresh, again);
   }
 
-  function settleInserted(jobs: readonly JobOf<'send'>[], bases: Map<RoomId, RoomBase>, at: Date): void {
+  function settleInserted(jobs: readonly SendJob[], bases: Map<RoomId, RoomBase>, at: Date): void {
     const createdAt = at.toISOString();
     const ordinals = new Map<RoomId, number>();
-    const done: { job: JobOf<'send'>; message: Message }[] = [];
+    const done: { job: SendJob; message: Message }[] = [];
     for (const job of jobs) {
       const base = bases.get(job.order.room_id);
       if (base === undefined) {
@@ -184,35 +197,27 @@ export function createBatchWriter(
     for (const { job, message } of done) job.resolve({ sent: message });
   }
 
-  /** Edits and deletes: an ambiguous attempt is answered `unavailable`; asking again changes nothing twice. */
-  async function commitChanges<Order extends EditOrder | DeleteOrder>(
-    asked: readonly (ChangeJob & { readonly order: Order; readonly reject: (error: unknown) => void })[],
-    apply: (orders: readonly Order[], at: Date) => Promise<Map<MessageId, ChangedMessage>>,
-    type: LogEvent['type'],
+  /** An ambiguous attempt is answered `unavailable`; asking again changes nothing twice. */
+  async function commitChanges<Kind extends ChangeKind>(
+    kind: Kind,
+    asked: readonly ChangeJob<Kind>[],
   ): Promise<void> {
+    if (asked.length === 0) return;
+    const changes: Changes = log;
     let jobs = asked;
     try {
       jobs = await decideAll(log, asked);
       if (jobs.length === 0) return;
-      const changes = await apply(
+      const outcomes = await changes[kind](
         jobs.map((job) => job.order),
         new Date(),
       );
-      const events: LogEvent[] = [];
-      for (const change of changes.values()) {
-        if (!change.changed) continue;
-        const { message } = change;
-        events.push({ room_id: message.room_id as RoomId, rev: message.rev, type, message });
-      }
-      committed(events.sort((a, b) => a.rev - b.rev));
-      for (const job of jobs) {
-        const message = changes.get(job.order.id)?.message;
-        if (message === undefined) job.reject(new Refusal('not_found'));
-        else job.resolve(message);
-      }
+      const changed = jobs.map((job, i) => ({ job, outcome: outcomes[i] ?? null }));
+      committed(changed.flatMap(({ job, outcome }) => eventsOf(kind, job.order, outcome)));
+      for (const { job, outcome } of changed) settleChange(job, outcome);
     } catch (error) {
       if (jobs.length === 1 || error instanceof LogUnavailable) return failAll(jobs, error, report);
-      for (const job of jobs) await commitChanges([job], apply, type); // one bad order fails alone
+      for (const job of jobs) await commitChanges(kind, [job]); // one bad order fails alone
     }
   }
 
@@ -228,8 +233,7 @@ export function createBatchWriter(
 
   return {
     send: (order) => queued<SendOutcome>((ends) => ({ kind: 'send', order, ...ends })),
-    edit: (order, decide) => queued<Message>((ends) => ({ kind: 'edit', order, decide, ...ends })),
-    delete: (order, decide) => queued<Message>((ends) => ({ kind: 'delete', order, decide, ...ends })),
+    change: (kind, order, decide) => queued<Changed>((ends) => ({ kind, order, decide, ...ends }) as Job),
     async idle() {
       while (cycle !== null) await cycle;
     },
@@ -246,6 +250,23 @@ function failAll(
   const known = error instanceof Refusal || error instanceof LogUnavailable;
   if (!known) report(error);
   for (const job of jobs) job.reject(error);
+}
+
+function settleChange({ resolve, reject }: Ends<Changed>, outcome: ChangeOutcome): void {
+  if (outcome === null) reject(new Refusal('not_found'));
+  else if (outcome === 'full') reject(new Refusal('conflict', { sentence: FULL }));
+  else resolve({ message: outcome.message, rev: outcome.rev ?? outcome.message.rev });
+}
+
+/** The event of a change, if it changed something. */
+function eventsOf<Kind extends ChangeKind>(
+  kind: Kind,
+  order: ChangeOrders[Kind],
+  outcome: ChangeOutcome,
+): LogEvent[] {
+  if (outcome === null || outcome === 'full' || outcome.rev === null) return [];
+  const { message, rev, count } = outcome;
+  return [{ room_id: order.room_id, rev, message, ...LOG_CHANGES[kind](order, count) }];
 }
 
 function eventOf(message: Message): LogEvent {

@@ -91,22 +91,22 @@ interface Joining {
 
 export function createJoins(
   reader: JoinReader,
-  log: Pick<MessageLog, 'changesAfter'>,
+  log: Pick<MessageLog, 'messagesAfter'>,
   sequencer: Pick<Sequencer, 'hold'>,
 ): Joins {
   const underWay = new Set<Joining>();
 
   async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
-    const { head, changes } = await log.changesAfter(room_id, since, limit + 1);
+    const { head, messages: found } = await log.messagesAfter(room_id, since, limit + 1);
     if (head === null) throw new Refusal('not_found');
     if (since > head.head_rev) throw new Refusal('invalid_since');
     const messages: Message[] = [];
-    for (const { message } of changes.slice(0, limit)) {
+    for (const message of found.slice(0, limit)) {
       if (budget.bytes <= 0) break;
       budget.bytes -= sizeOf(message);
       messages.push(message);
     }
-    return { head, messages, more: messages.length < changes.length };
+    return { head, messages, more: messages.length < found.length };
   }
 
   async function prepare(
@@ -254,10 +254,11 @@ function cut(messages: readonly Message[]): readonly Message[] {
   return end === -1 ? taken : taken.slice(0, end);
 }
 
-/** Encoded bytes, about: 700 for the members of fixed size. */
-function sizeOf({ content, metadata, mentions }: Message): number {
+/** Encoded bytes, about: 700 for the members of fixed size, 40 for an id, 100 for an emoji and its count. */
+function sizeOf({ content, metadata, mentions, reactions }: Message): number {
   const extra = Object.keys(metadata).length === 0 ? 0 : JSON.stringify(metadata).length;
-  return 700 + content.length * 2 + extra + mentions.length * 40;
+  const reacted = reactions.reduce((bytes, { user_ids }) => bytes + 100 + user_ids.length * 40, 0);
+  return 700 + content.length * 2 + extra + mentions.length * 40 + reacted;
 }
 
 function refusalOf(error: unknown): Refusal {

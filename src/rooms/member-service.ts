@@ -2,19 +2,23 @@ import { Refusal } from '../protocol/errors.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
 import type { Member, MyRoom, Role, RoomType } from '../protocol/model.js';
 import type { AddMemberBody, PatchMemberBody } from '../protocol/requests.js';
+import type { NewAuditEntry } from './audit-port.js';
+import { createJoinBatches } from './join-batches.js';
 import type { Announcer } from './ports.js';
 import type { Keyset, Placed, RoomChange, RoomStore } from './room-store-port.js';
 import {
   type Actor,
   canAddMember,
   canChangeRole,
-  canJoin,
   canLeave,
   canListMembers,
   canMute,
   canRemoveMember,
   enforce,
+  isMuted,
 } from './rules.js';
+
+const OTHER_BANNED = 'This user is banned from the room.'; // the catalogue's sentence speaks to the banned
 
 /** What rooms are made of: the store, and whom to tell once something is committed. */
 export interface RoomPorts {
@@ -57,8 +61,9 @@ export interface MemberService {
 }
 
 export function memberService(ports: RoomPorts): MemberService {
+  const join = createJoinBatches(ports.store);
   return {
-    joinRoom: (caller, room_id) => joinRoom(ports, caller, room_id),
+    joinRoom: (caller, room_id) => joinRoom(ports, join, caller, room_id),
     leaveRoom: (caller, room_id) => leaveRoom(ports, caller, room_id),
     listMembers: (caller, room_id, after, limit) => listMembers(ports.store, caller, room_id, after, limit),
     addMember: (caller, room_id, body) => addMember(ports, caller, room_id, body),
@@ -67,15 +72,13 @@ export function memberService(ports: RoomPorts): MemberService {
   };
 }
 
-async function joinRoom({ store, announcer }: RoomPorts, caller: UserId, room_id: RoomId): Promise<MyRoom> {
-  const joined = await store.changeRoom(room_id, async (change) => {
-    const { actor } = await readActor(change, caller);
-    enforce(canJoin(actor));
-    if (actor.role !== null) return null;
-    const member = await change.addMember({ user_id: caller, role: 'member' });
-    if (member === null) throw new Refusal('unauthenticated'); // the account was deleted a moment ago
-    return member;
-  });
+async function joinRoom(
+  { store, announcer }: RoomPorts,
+  join: ReturnType<typeof createJoinBatches>,
+  caller: UserId,
+  room_id: RoomId,
+): Promise<MyRoom> {
+  const joined = await join(caller, room_id);
   if (joined !== null) announceJoined(announcer, room_id, joined);
   const view = await store.roomView(room_id, caller);
   if (view === null || view.mine === null) throw new Refusal('not_found'); // gone or removed since
@@ -122,11 +125,19 @@ async function addMember(
   const user_id = body.user_id as UserId;
   const role = body.role ?? 'member';
   const { member, room } = await store.changeRoom(room_id, async (change) => {
-    const { actor, subject } = await readActor(change, caller, user_id);
-    enforce(canAddMember(actor, role), membershipConflict(change.room_type));
+    const [{ actor, subject }, [ban]] = await Promise.all([
+      readActor(change, caller, user_id),
+      change.bansOf([user_id]),
+    ]);
+    const decision = canAddMember(actor, role, ban !== undefined);
+    if (decision === 'banned') throw new Refusal('banned', { field: 'user_id', sentence: OTHER_BANNED });
+    enforce(decision, membershipConflict(change.room_type));
     if (subject !== null) return { member: subject, room: null };
-    const added = await change.addMember({ user_id, role });
-    if (added === null) throw new Refusal('not_found', { field: 'user_id', sentence: 'No such user.' });
+    const [added] = await change.addMembers([{ user_id, role }]);
+    if (added === undefined) throw new Refusal('not_found', { field: 'user_id', sentence: 'No such user.' });
+    await change.audit([
+      { action: 'member_added', actor_id: caller, target_user_id: user_id, details: { role } },
+    ]);
     return { member: added, room: await change.room() };
   });
   if (room === null) return { member, added: false };
@@ -154,7 +165,10 @@ async function patchMember(
     if (subject === null) throw new Refusal('not_found');
     const next = { ...subject, ...nextState(subject, patch) };
     const differs = next.role !== subject.role || next.muted_until !== subject.muted_until;
-    if (differs) await change.setMember(user_id, next);
+    if (differs) {
+      await change.setMember(user_id, next);
+      await change.audit(changesOf(caller, subject, next));
+    }
     return { member: next, changed: differs };
   });
   if (changed) {
@@ -190,6 +204,25 @@ function nextState(subject: Member, patch: PatchMemberBody): Pick<Member, 'role'
   return { role, muted_until: patch.muted_until === undefined ? subject.muted_until : patch.muted_until };
 }
 
+/** What a patched member tells the audit log. A mute that has ended already is none. */
+function changesOf(actor_id: UserId, before: Member, after: Member): NewAuditEntry[] {
+  const who = { actor_id, target_user_id: after.user_id as UserId };
+  const entries: NewAuditEntry[] = [];
+  if (after.role !== before.role) {
+    entries.push({ ...who, action: 'role_changed', details: { from: before.role, to: after.role } });
+  }
+  if (after.muted_until !== before.muted_until) {
+    const { muted_until } = after;
+    const muted = isMuted(mutedUntil(after), Date.now());
+    entries.push({ ...who, action: muted ? 'member_muted' : 'member_unmuted', details: { muted_until } });
+  }
+  return entries;
+}
+
+function mutedUntil(member: Member | null): { readonly muted_until: number | null } {
+  return { muted_until: member?.muted_until ? Date.parse(member.muted_until) : null };
+}
+
 async function removeMember(
   { store, announcer }: RoomPorts,
   caller: UserId,
@@ -202,13 +235,27 @@ async function removeMember(
     enforce(canRemoveMember(actor, target, await change.countAdmins()), membershipConflict(change.room_type));
     if (subject === null) throw new Refusal('not_found');
     await change.removeMember(user_id);
+    if (user_id !== caller) {
+      await change.audit([{ action: 'member_removed', actor_id: caller, target_user_id: user_id }]);
+    }
     return subject;
   });
-  if (user_id === caller) return announceLeft(announcer, room_id, removed);
+  if (user_id === caller) announceLeft(announcer, room_id, removed);
+  else announceRemoved(announcer, room_id, removed, 'removed');
+}
+
+/** Who is removed hears it, and is cut off before the room hears it. */
+export function announceRemoved(
+  announcer: Announcer,
+  room_id: RoomId,
+  member: Member,
+  reason: 'removed' | 'banned',
+): void {
+  const user_id = member.user_id as UserId;
   announcer.standingChanged(room_id, user_id);
-  announcer.toUser(user_id, room_id, 'removed_from_room', { room_id, reason: 'removed' });
+  announcer.toUser(user_id, room_id, 'removed_from_room', { room_id, reason });
   announcer.revoke(room_id, user_id);
-  announcer.toRoom(room_id, 'member_left', { user_id, username: removed.username });
+  announcer.toRoom(room_id, 'member_left', { user_id, username: member.username });
 }
 
 /** Reads, under the room's lock, what the rules need of who asks and of who is acted upon. */
@@ -220,8 +267,8 @@ export async function readActor(
   const found = await change.membersOf([...new Set([caller, subject_id])]);
   const member = found.find(({ user_id }) => user_id === caller) ?? null;
   const subject = found.find(({ user_id }) => user_id === subject_id) ?? null;
-  const muted_until = member?.muted_until ? Date.parse(member.muted_until) : null;
-  const actor = { user_id: caller, role: member?.role ?? null, room_type: change.room_type, muted_until };
+  const { room_type } = change;
+  const actor = { user_id: caller, role: member?.role ?? null, room_type, ...mutedUntil(member) };
   return { actor, member, subject };
 }
 

@@ -8,8 +8,22 @@ import type { Admission } from './admission.js';
 import type { BatchWriter } from './batch-writer.js';
 import { inTime } from './in-time.js';
 import type { KnownMessage, MessageLog, Standing } from './ports.js';
-import { canDeleteMessage, canEditMessage, canRead, canSend, type Decision, enforce } from './rules.js';
+import {
+  type Actor,
+  canDeleteMessage,
+  canEditMessage,
+  canPin,
+  canReact,
+  canRead,
+  canSend,
+  canUnreact,
+  type Decision,
+  enforce,
+  isSlowed,
+} from './rules.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
+import type { SlowMode } from './slow-mode.js';
+import type { Changed, Decide } from './write-jobs.js';
 
 const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
 
@@ -30,14 +44,18 @@ export interface SendResult {
 
 export interface MessageService {
   /**
-   * Sends a message, or answers a repeat of one with its first result, before limits and mutes.
+   * Sends a message, or answers a repeat of one with its first result, before limits, mutes and slow mode.
    * @param over milliseconds to wait where the sender is over a limit, else null
    * @throws Refusal
    */
   send(author: Author, room_id: RoomId, body: SendBody, over: number | null): Promise<SendResult>;
   /** @throws Refusal; `unavailable` leaves open whether it was done, and may be asked again */
-  edit(author: Author, room_id: RoomId, id: MessageId, content: string): Promise<Message>;
-  delete(author: Author, room_id: RoomId, id: MessageId): Promise<Message>;
+  edit(author: Author, room_id: RoomId, id: MessageId, content: string): Promise<Changed>;
+  delete(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
+  addReaction(author: Author, room_id: RoomId, id: MessageId, emoji: string): Promise<Changed>;
+  removeReaction(author: Author, room_id: RoomId, id: MessageId, emoji: string): Promise<Changed>;
+  pin(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
+  unpin(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
   /** Refuses whoever may not read the room's messages. */
   checkReader(author: Author, room_id: RoomId): Promise<void>;
 }
@@ -46,8 +64,9 @@ export function createMessageService(ports: {
   readonly log: Pick<MessageLog, 'known'>;
   readonly admission: Admission;
   readonly writer: BatchWriter;
+  readonly slowMode: SlowMode;
 }): MessageService {
-  const { log, admission, writer } = ports;
+  const { log, admission, writer, slowMode } = ports;
   const recent = new LRUCache<MessageId, KnownMessage>({ max: RECENT_IDS_MAX });
   const underway = new Map<MessageId, { readonly order: SendOrder; readonly result: Promise<SendResult> }>();
 
@@ -56,6 +75,13 @@ export function createMessageService(ports: {
     const standing = found instanceof Promise ? await found : found;
     if (standing === null) throw new Refusal('not_found');
     return standing;
+  }
+
+  /** Somebody who may read the room. @throws Refusal to all others */
+  async function reading(author: Author, room_id: RoomId): Promise<Actor> {
+    const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
+    enforce(canRead(actor));
+    return actor;
   }
 
   function repeatOf(known: KnownMessage, order: SendOrder): SendResult {
@@ -90,12 +116,27 @@ export function createMessageService(ports: {
     return { message, duplicate: false };
   }
 
+  /** What the log knows of a client's id. */
+  async function logged(order: SendOrder, hasOwnId: boolean): Promise<KnownMessage | undefined> {
+    const known = hasOwnId ? (await inTime(log.known([order.id])))[0] : undefined;
+    if (known !== undefined) recent.set(order.id, known);
+    return known;
+  }
+
   /** A refused send is refused only after making sure that it isn't the repeat of one that was accepted. */
   async function refuse(order: SendOrder, hasOwnId: boolean, refusal: Refusal): Promise<SendResult> {
-    const known = hasOwnId ? (await inTime(log.known([order.id])))[0] : undefined;
+    const known = await logged(order, hasOwnId);
     if (known === undefined || !isSameSend(known, order)) throw refusal;
-    recent.set(order.id, known);
     return repeatOf(known, order);
+  }
+
+  /** Slow mode is asked only for what isn't the repeat of something accepted: that would take a slot for nothing. */
+  async function writeInSlot(order: SendOrder, hasOwnId: boolean, standing: Standing): Promise<SendResult> {
+    const known = await logged(order, hasOwnId);
+    if (known !== undefined) return repeatOf(known, order);
+    const { id: message_id, room_id, user_id } = order;
+    const absent = () => new Refusal(canRead({ ...standing, role: null }) ?? 'not_a_member');
+    return slowMode.run({ room_id, user_id, message_id }, absent, () => write(order));
   }
 
   function refusalOf(decision: Decision, over: number | null): Refusal | null {
@@ -119,7 +160,8 @@ export function createMessageService(ports: {
       }
       const second = repeat(order); // it may have come while the standing was read
       if (second !== null) return second;
-      const result = write({ ...order, username: standing.username });
+      const named = { ...order, username: standing.username };
+      const result = isSlowed(standing) ? writeInSlot(named, body.id !== undefined, standing) : write(named);
       if (body.id !== undefined) {
         underway.set(order.id, { order, result });
         const done = () => underway.delete(order.id);
@@ -129,15 +171,39 @@ export function createMessageService(ports: {
     },
 
     async edit(author, room_id, id, content) {
-      const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
-      enforce(canRead(actor));
-      return writer.edit({ id, room_id, content }, (target) => canEditMessage(actor, target, Date.now()));
+      const actor = await reading(author, room_id);
+      const decide: Decide = (target) => canEditMessage(actor, target, Date.now());
+      return writer.change('edit', { id, room_id, content }, decide);
     },
 
     async delete(author, room_id, id) {
-      const actor = { ...(await standingOf(room_id, author.user_id)), user_id: author.user_id };
-      enforce(canRead(actor));
-      return writer.delete({ id, room_id }, (target) => canDeleteMessage(actor, target));
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id };
+      return writer.change('delete', order, (target) => canDeleteMessage(actor, target));
+    },
+
+    async addReaction(author, room_id, id, emoji) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id, emoji };
+      return writer.change('addReaction', order, (target) => canReact(actor, target, Date.now()));
+    },
+
+    async removeReaction(author, room_id, id, emoji) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id, emoji };
+      return writer.change('removeReaction', order, (target) => canUnreact(actor, target));
+    },
+
+    async pin(author, room_id, id) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id };
+      return writer.change('pin', order, (target) => canPin(actor, target));
+    },
+
+    async unpin(author, room_id, id) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id };
+      return writer.change('unpin', order, (target) => canPin(actor, target));
     },
 
     async checkReader(author, room_id) {

@@ -10,6 +10,8 @@ export interface Standing {
   readonly role: Role | null;
   /** Epoch milliseconds; null: not muted. */
   readonly muted_until: number | null;
+  /** Seconds that a plain member waits between two messages; 0: no slow mode. */
+  readonly slow_mode_s: number;
   /** The user's current name. */
   readonly username: string;
 }
@@ -33,8 +35,8 @@ export interface Announcer {
   toUser(user_id: UserId, room_id: RoomId, type: string, payload: unknown): void;
   /** Ends a user's subscriptions to a room (null: everybody's) and forgets what is cached of them, at once. */
   revoke(room_id: RoomId, user_id: UserId | null): void;
-  /** A user's role, mute or membership in a room has changed: forget what is cached of it. */
-  standingChanged(room_id: RoomId, user_id: UserId): void;
+  /** A user's (null: everybody's) role, mute, slow mode or membership in a room has changed: forget what is cached. */
+  standingChanged(room_id: RoomId, user_id: UserId | null): void;
 }
 
 /** A message as it is to be inserted. `ord` numbers a room's messages within the batch from 1. */
@@ -99,13 +101,58 @@ export interface EditOrder {
 export interface DeleteOrder {
   readonly id: MessageId;
   readonly room_id: RoomId;
+  /** Who deletes: where that isn't the author, the audit log tells. */
+  readonly user_id: UserId;
 }
 
-/** A message after a change; `changed` is false where there was nothing to change, so that no rev was taken. */
+/** To add or take back the reaction of a user. */
+export interface ReactionOrder {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  readonly emoji: string;
+}
+
+/** To pin or unpin. */
+export interface PinOrder {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+}
+
+/** The changes of messages that exist, by what orders them. */
+export interface ChangeOrders {
+  readonly edit: EditOrder;
+  readonly delete: DeleteOrder;
+  readonly addReaction: ReactionOrder;
+  readonly removeReaction: ReactionOrder;
+  readonly pin: PinOrder;
+  readonly unpin: PinOrder;
+}
+export type ChangeKind = keyof ChangeOrders;
+
+/** A message after all the changes of its batch. */
 export interface ChangedMessage {
   readonly message: Message;
-  readonly changed: boolean;
+  /** The rev that this order took; null where it found nothing to change. */
+  readonly rev: number | null;
+  /** Of reactions: how many of the emoji the message had after this order. */
+  readonly count: number;
 }
+
+/** What became of an order: null where the room has no such message (any more), `full` where a limit is reached. */
+export type ChangeOutcome = ChangedMessage | 'full' | null;
+
+/** What a reaction or pin changed. */
+export type MarkChange =
+  | {
+      readonly type: 'reaction_added' | 'reaction_removed';
+      readonly user_id: UserId;
+      readonly emoji: string;
+      /** How many of the emoji the message had then. */
+      readonly count: number;
+    }
+  | { readonly type: 'message_pinned' | 'message_unpinned'; readonly user_id: UserId };
 
 /** A message changed after some rev, with every rev after it that this message took. */
 export interface LoggedMessage {
@@ -113,6 +160,8 @@ export interface LoggedMessage {
   readonly created_rev: number;
   /** Revs of edits after the given rev, ascending. */
   readonly edit_revs: readonly number[];
+  /** Reactions and pins after the given rev. */
+  readonly marks: readonly (MarkChange & { readonly rev: number })[];
 }
 
 /** A user's read watermark in a room, as it is to be moved: every message up to `seq_no` is read. */
@@ -129,11 +178,22 @@ export interface RoomHead {
 }
 
 /**
+ * Applies orders in their order, in one transaction: all or nothing. Of orders that depend on one another (two
+ * edits of a message, a reaction twice) one batch holds one only. The outcomes come in the order of the orders.
+ */
+export type Changes = {
+  readonly [Kind in ChangeKind]: (
+    orders: readonly ChangeOrders[Kind][],
+    at: Date,
+  ) => Promise<ChangeOutcome[]>;
+};
+
+/**
  * The log of all rooms. Everything that changes it locks the room's counters first, in room-id order, so
  * that revs are visible in their order and nothing deadlocks. Errors: `StoreUnavailable` when the outcome is
  * unknown or the database away; `DuplicateIds` and `BadRow` as said.
  */
-export interface MessageLog {
+export interface MessageLog extends Changes {
   /**
    * Numbers and inserts a batch in one statement: all or nothing. Rooms that don't exist (any more) are
    * missing in the result, and their messages were not inserted.
@@ -147,13 +207,18 @@ export interface MessageLog {
   targets(ids: readonly MessageId[]): Promise<MessageTarget[]>;
   /** Those of the names (lower case) that members of their room bear. */
   members(wanted: readonly { room_id: RoomId; name: string }[]): Promise<NamedMember[]>;
-  /** Applies edits (each message at most once) in their order; tombstones and strangers are missing in the result. */
-  edit(orders: readonly EditOrder[], at: Date): Promise<Map<MessageId, ChangedMessage>>;
-  /** Turns messages (each at most once) into tombstones, in their order. */
-  delete(orders: readonly DeleteOrder[], at: Date): Promise<Map<MessageId, ChangedMessage>>;
   /** Heads of those rooms that exist. */
   heads(room_ids: readonly RoomId[]): Promise<RoomHead[]>;
   /** All messages whose latest rev is above `rev`, by rev, at most `limit`; with the head of the same snapshot. */
+  messagesAfter(
+    room_id: RoomId,
+    rev: number,
+    limit: number,
+  ): Promise<{ head: RoomHead | null; messages: Message[] }>;
+  /**
+   * The same messages with every rev above `rev` that they took, and so all of the log after it; with the head of the same
+   * snapshot. None where these revs are more than `limit`.
+   */
   changesAfter(
     room_id: RoomId,
     rev: number,

@@ -108,17 +108,28 @@ async function patchRoom(
   room_id: RoomId,
   patch: PatchRoomBody,
 ): Promise<Room> {
-  const { room, changed } = await store.changeRoom(room_id, async (change) => {
+  const { room, details } = await store.changeRoom(room_id, async (change) => {
     const { actor } = await readActor(change, caller);
-    enforce(canPatchRoom(actor, patch), 'A direct room has no name.');
+    enforce(canPatchRoom(actor, patch), 'A direct room has neither a name nor slow mode.');
     const before = await change.room();
-    const { name = before.name, description = before.description } = patch;
-    if (name === before.name && description === before.description) return { room: before, changed: false };
-    await change.setDetails({ name, description });
-    return { room: await change.room(), changed: true };
+    const details = differences(before, patch);
+    if (Object.keys(details).length === 0) return { room: before, details: null };
+    const { name = before.name, description = before.description, slow_mode_s = before.slow_mode_s } = patch;
+    await change.setDetails({ name, description, slow_mode_s });
+    await change.audit([{ action: 'room_updated', actor_id: caller, details }]);
+    return { room: await change.room(), details };
   });
-  if (changed) announcer.toRoom(room_id, 'room_updated', { room });
+  if (details === null) return room;
+  if ('slow_mode_s' in details) announcer.standingChanged(room_id, null);
+  announcer.toRoom(room_id, 'room_updated', { room });
   return room;
+}
+
+/** What a patch changes of a room: from what to what, by member. */
+function differences(before: Room, patch: PatchRoomBody): Record<string, { from: unknown; to: unknown }> {
+  const members = ['name', 'description', 'slow_mode_s'] as const;
+  const changed = members.filter((each) => patch[each] !== undefined && patch[each] !== before[each]);
+  return Object.fromEntries(changed.map((each) => [each, { from: before[each], to: patch[each] }]));
 }
 
 async function deleteRoom({ store, announcer }: RoomPorts, caller: UserId, room_id: RoomId): Promise<void> {

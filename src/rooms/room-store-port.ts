@@ -1,5 +1,6 @@
 import type { RoomId, UserId } from '../protocol/ids.js';
-import type { Member, MyRoom, Role, Room, RoomType } from '../protocol/model.js';
+import type { Ban, Member, MyRoom, Role, Room, RoomType } from '../protocol/model.js';
+import type { NewAuditEntry } from './audit-port.js';
 import type { StandingReader } from './ports.js';
 
 /**
@@ -31,6 +32,14 @@ export interface NewRoom {
 export interface NewMember {
   readonly user_id: UserId;
   readonly role: Role;
+}
+
+/** A ban to be written or, where there is one, to be changed. */
+export interface NewBan {
+  readonly user_id: UserId;
+  /** null: none is given, which leaves that of an existing ban. */
+  readonly reason: string | null;
+  readonly banned_by: UserId;
 }
 
 /** A room with what it is to one user. */
@@ -72,13 +81,20 @@ export interface RoomChange {
   /** The members among these users, in any order. */
   membersOf(user_ids: readonly UserId[]): Promise<Member[]>;
   countAdmins(): Promise<number>;
-  /** Adds somebody who isn't a member, everything so far read; null when there is no such user. */
-  addMember(member: NewMember): Promise<Member | null>;
+  /** Adds users who aren't members, in their order, everything so far read; those who don't exist are missing. */
+  addMembers(members: readonly NewMember[]): Promise<Member[]>;
   /** Removes a member. */
   removeMember(user_id: UserId): Promise<void>;
   /** Sets a member's role and mute (RFC 3339, null: not muted). */
   setMember(user_id: UserId, set: Pick<Member, 'role' | 'muted_until'>): Promise<void>;
-  setDetails(set: Pick<Room, 'name' | 'description'>): Promise<void>;
+  setDetails(set: Pick<Room, 'name' | 'description' | 'slow_mode_s'>): Promise<void>;
+  /** The bans of these users, in any order. */
+  bansOf(user_ids: readonly UserId[]): Promise<Ban[]>;
+  /** Bans somebody, or gives an existing ban another reason; null when there is no such user. */
+  putBan(ban: NewBan): Promise<Ban | null>;
+  removeBan(user_id: UserId): Promise<void>;
+  /** Tells the audit log what this change did. */
+  audit(entries: readonly NewAuditEntry[]): Promise<void>;
   /** Deletes the room, closes its log to messages, and frees its direct key. */
   deleteRoom(): Promise<void>;
 }

@@ -13,7 +13,7 @@ import type { MessageTarget, Standing } from './ports.js';
  */
 export type Decision = ErrorCode | null;
 
-/** The part of a standing that decides. */
+/** The part of a standing that decides. A ban isn't in it: whoever is banned is no member, and only joining asks. */
 export type RoomStanding = Pick<Standing, 'role' | 'room_type' | 'muted_until'>;
 
 /** Who asks, with what they are in the room. */
@@ -63,7 +63,13 @@ export function canSend(standing: RoomStanding, nowMs: number): Decision {
   return canRead(standing) ?? (isMuted(standing, nowMs) ? 'muted' : null);
 }
 
-function isMuted(standing: RoomStanding, nowMs: number): boolean {
+/** Slow mode: plain members wait between two messages, who moderates doesn't. */
+export function isSlowed(standing: Pick<Standing, 'role' | 'slow_mode_s'>): boolean {
+  return standing.slow_mode_s > 0 && rankOf(standing.role) < RANK.moderator;
+}
+
+/** Whether a mute holds at `nowMs` (epoch milliseconds): it ends by itself. */
+export function isMuted(standing: Pick<Standing, 'muted_until'>, nowMs: number): boolean {
   return standing.muted_until !== null && standing.muted_until > nowMs;
 }
 
@@ -93,14 +99,34 @@ export function canDeleteMessage(
   return target.user_id === actor.user_id ? null : moderates(actor, target.author_role);
 }
 
-/** Changing a room's details: admins. A direct room never gets a name: its name is the other one. */
+/** Reacting is speaking: not while muted. A tombstone takes no reactions. */
+export function canReact(actor: Actor, target: Pick<MessageTarget, 'deleted'>, nowMs: number): Decision {
+  return canUnreact(actor, target) ?? (isMuted(actor, nowMs) ? 'muted' : null);
+}
+
+/** Taking back one's own reaction, muted or not. */
+export function canUnreact(actor: RoomStanding, target: Pick<MessageTarget, 'deleted'>): Decision {
+  return canRead(actor) ?? (target.deleted ? 'not_found' : null);
+}
+
+/** Pinning and unpinning: moderators and admins, whoever wrote the message. */
+export function canPin(actor: RoomStanding, target: Pick<MessageTarget, 'deleted'>): Decision {
+  const blind = canRead(actor);
+  if (blind !== null) return blind;
+  return target.deleted ? 'not_found' : moderates(actor, null);
+}
+
+/**
+ * Changing a room's details: admins. A direct room never gets a name (its name is the other one), nor slow mode
+ * (both are admins, whom it wouldn't slow).
+ */
 export function canPatchRoom(
   standing: RoomStanding,
-  patch: { readonly name?: string | undefined },
+  patch: { readonly name?: string | undefined; readonly slow_mode_s?: number | undefined },
 ): Decision {
   const denied = canRead(standing) ?? adminsOnly(standing);
-  if (denied !== null) return denied;
-  return standing.room_type === 'direct' && patch.name !== undefined ? 'conflict' : null;
+  if (denied !== null || standing.room_type !== 'direct') return denied;
+  return patch.name !== undefined || patch.slow_mode_s !== undefined ? 'conflict' : null;
 }
 
 /** Deleting a room: admins, which in a direct room are both; the pair may then open a new one. */
@@ -112,17 +138,21 @@ function adminsOnly(standing: RoomStanding): Decision {
   return standing.role === 'admin' ? null : 'forbidden';
 }
 
-/** Joining by oneself: public rooms. Who is a member already may ask again, in any room. */
-export function canJoin(standing: RoomStanding): Decision {
-  return canSeeRoom(standing);
+/** Joining by oneself: public rooms, unless banned. Who is a member already may ask again, in any room. */
+export function canJoin(standing: RoomStanding, banned: boolean): Decision {
+  return canSeeRoom(standing) ?? (banned ? 'banned' : null);
 }
 
-/** Adding somebody with `newRole`: moderators to roles below their own, admins to any; nobody in a direct room. */
-export function canAddMember(actor: RoomStanding, newRole: Role): Decision {
+/**
+ * Adding somebody with `newRole`: moderators to roles below their own, admins to any; nobody in a direct room,
+ * and nobody who is banned: the ban has to be lifted first.
+ */
+export function canAddMember(actor: RoomStanding, newRole: Role, banned: boolean): Decision {
   const blind = canRead(actor);
   if (blind !== null) return blind;
   if (actor.room_type === 'direct') return 'conflict';
-  return actor.role === 'admin' ? null : moderates(actor, newRole);
+  const denied = actor.role === 'admin' ? null : moderates(actor, newRole);
+  return denied ?? (banned ? 'banned' : null);
 }
 
 /**
@@ -166,6 +196,31 @@ export function canRemoveMember(actor: Actor, subject: Subject, admins: number):
   const powerless = moderates(actor, null);
   if (powerless !== null) return powerless;
   return subject.role === null ? 'not_found' : moderates(actor, subject.role);
+}
+
+/** Banning: whoever may act on the subject, member or not, so never oneself; nobody from a direct room. */
+export function canBan(actor: Actor, subject: Subject): Decision {
+  const blind = canRead(actor);
+  if (blind !== null) return blind;
+  return actor.room_type === 'direct' ? 'conflict' : moderates(actor, subject.role);
+}
+
+/** Lifting a ban: moderators, whoever set it. Where there is none, that is said to them alone. */
+export function canUnban(actor: RoomStanding, banned: boolean): Decision {
+  return canRead(actor) ?? moderates(actor, null) ?? (banned ? null : 'not_found');
+}
+
+/** The lists of bans and of what was done and reported: moderators. */
+export function canReadModeration(actor: RoomStanding): Decision {
+  return canRead(actor) ?? moderates(actor, null);
+}
+
+/** Reporting a message: any member, muted or not, but not one's own. Tombstones are gone. */
+export function canReport(actor: Actor, target: Pick<MessageTarget, 'user_id' | 'deleted'>): Decision {
+  const blind = canRead(actor);
+  if (blind !== null) return blind;
+  if (target.deleted) return 'not_found';
+  return target.user_id === actor.user_id ? 'conflict' : null;
 }
 
 /**

@@ -17,7 +17,7 @@ import type { MessageLog, RoomHead } from './ports.js';
  */
 const GAP_WAIT_MS = 100; // DESIGN §2
 const FILL_RETRY_MS = 250; // while the database is away
-const FILL_MAX = 1_000; // a longer gap is not replayed: sockets are told to sync
+const FILL_MAX = 1_000; // revs: a longer gap is not replayed: sockets are told to sync
 const POLL_EVERY_MS = 500;
 const HEADS_MAX = 1_000; // rooms asked for in one statement
 const POLL_AFTER_MS = 9_000; // since a room's head was last seen: with the gap's wait found within 10 s (I10)
@@ -189,7 +189,7 @@ export function createSequencer(
       if (rooms.get(room.room_id) !== room) return true;
       if (head === null)
         room.target = room.position ?? 0; // the room is gone
-      else replay(room, head, changes.length >= FILL_MAX ? new Map() : rebuildEvents(room.room_id, changes));
+      else replay(room, head, rebuildEvents(room.room_id, changes));
       return true;
     } catch (error) {
       report(error);

@@ -1,7 +1,7 @@
 import { Refusal } from '../protocol/errors.js';
-import type { MessageId, RoomId } from '../protocol/ids.js';
+import type { RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
-import type { DeleteOrder, EditOrder, KnownMessage, MessageLog, MessageTarget } from './ports.js';
+import type { ChangeKind, ChangeOrders, KnownMessage, MessageLog, MessageTarget } from './ports.js';
 import type { Decision } from './rules.js';
 import type { SendOrder } from './send-order.js';
 
@@ -12,14 +12,22 @@ const BATCH_BYTES_MAX = 1024 * 1024; // of content in one statement
 /** What became of an insert: its message, or the message that had its id before. */
 export type SendOutcome = { readonly sent: Message } | { readonly exists: KnownMessage };
 
-export type Job = { readonly clock: Clock; readonly reject: (error: unknown) => void } & (
-  | { readonly kind: 'send'; readonly order: SendOrder; readonly resolve: (outcome: SendOutcome) => void }
-  | ({ readonly kind: 'edit'; readonly order: EditOrder } & ChangeJob)
-  | ({ readonly kind: 'delete'; readonly order: DeleteOrder } & ChangeJob)
-);
-export interface ChangeJob {
+/** A change that was made, or found nothing to change. */
+export interface Changed {
+  readonly message: Message;
+  /** The rev of this change; where nothing changed, of the message's last one. */
+  readonly rev: number;
+}
+
+export type Job = SendJob | { [Kind in ChangeKind]: ChangeJob<Kind> }[ChangeKind];
+export interface SendJob extends Ends<SendOutcome> {
+  readonly kind: 'send';
+  readonly order: SendOrder;
+}
+export interface ChangeJob<Kind extends ChangeKind> extends Ends<Changed> {
+  readonly kind: Kind;
+  readonly order: ChangeOrders[Kind];
   readonly decide: Decide;
-  readonly resolve: (message: Message) => void;
 }
 /** How long a job has waited; once expired it is answered and no more begun. */
 export interface Clock {
@@ -31,7 +39,6 @@ export interface Ends<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: unknown) => void;
 }
-export type JobOf<Kind extends Job['kind']> = Extract<Job, { kind: Kind }>;
 
 /** Whether a change may be made to the message it is aimed at. Asked in the room's order of changes. */
 export type Decide = (target: MessageTarget) => Decision;
@@ -45,13 +52,20 @@ export function dropExpired(queues: Map<RoomId, Job[]>): void {
   }
 }
 
+/** What goes together: of each room jobs of one kind. */
+export interface Batch {
+  readonly sends: SendJob[];
+  readonly changes: { readonly [Kind in ChangeKind]: ChangeJob<Kind>[] };
+}
+
+function emptyBatch(): Batch {
+  const changes = { edit: [], delete: [], addReaction: [], removeReaction: [], pin: [], unpin: [] };
+  return { sends: [], changes };
+}
+
 /** Takes a batch off the queues: of each room the jobs at its head that are of one kind. */
-export function takeBatch(queues: Map<RoomId, Job[]>) {
-  const batch = {
-    sends: [] as JobOf<'send'>[],
-    edits: [] as JobOf<'edit'>[],
-    deletes: [] as JobOf<'delete'>[],
-  };
+export function takeBatch(queues: Map<RoomId, Job[]>): Batch {
+  const batch = emptyBatch();
   let room = BATCH_MAX;
   let bytes = BATCH_BYTES_MAX;
   // A copy: what is left of a queue goes back into the map, and must not be met again in this batch.
@@ -59,25 +73,17 @@ export function takeBatch(queues: Map<RoomId, Job[]>) {
     if (room <= 0 || bytes <= 0) break;
     queues.delete(room_id);
     const kind = queue.find((job) => !job.clock.expired)?.kind;
-    const touched = new Set<MessageId | null>();
+    const touched = new Set<string | null>();
     let taken = 0;
     for (const job of queue) {
       if (job.clock.expired) {
         taken++;
         continue;
       }
-      if (job.kind !== kind || room <= 0 || bytes <= 0) break;
-      if (job.kind === 'send') {
-        // What it answers has to be committed before it.
-        if (touched.has(job.order.reply_to) || touched.has(job.order.thread_root)) break;
-        batch.sends.push(job);
-      } else {
-        if (touched.has(job.order.id)) break; // each message at most once in a statement
-        if (job.kind === 'edit') batch.edits.push(job);
-        else batch.deletes.push(job);
-      }
-      touched.add(job.order.id);
-      if (job.kind !== 'delete') bytes -= job.order.content.length;
+      if (job.kind !== kind || room <= 0 || bytes <= 0 || dependsOn(job, touched)) break;
+      touched.add(subjectOf(job));
+      put(batch, job);
+      if ('content' in job.order) bytes -= job.order.content.length;
       room--;
       taken++;
     }
@@ -86,13 +92,30 @@ export function takeBatch(queues: Map<RoomId, Job[]>) {
   return batch;
 }
 
+/** What a job changes: jobs of one kind with different subjects can be done in one statement. */
+function subjectOf({ order }: Job): string {
+  return 'emoji' in order ? `${order.id}${order.user_id}${order.emoji}` : order.id;
+}
+
+/** Whether a job has to wait for one that is in the batch already. */
+function dependsOn(job: Job, touched: ReadonlySet<string | null>): boolean {
+  // What a message answers has to be committed before it.
+  if (job.kind === 'send') return touched.has(job.order.reply_to) || touched.has(job.order.thread_root);
+  return touched.has(subjectOf(job));
+}
+
+function put({ sends, changes }: Batch, job: Job): void {
+  if (job.kind === 'send') sends.push(job);
+  else (changes[job.kind] as Job[]).push(job);
+}
+
 /** Keeps the changes that may be made, refuses the rest. */
-export async function decideAll<
-  Job extends ChangeJob & { order: EditOrder | DeleteOrder; reject: (error: unknown) => void },
->(log: MessageLog, jobs: readonly Job[]): Promise<Job[]> {
-  const targets = new Map(
-    (await log.targets(jobs.map((job) => job.order.id))).map((found) => [found.id, found]),
-  );
+export async function decideAll<Kind extends ChangeKind>(
+  log: Pick<MessageLog, 'targets'>,
+  jobs: readonly ChangeJob<Kind>[],
+): Promise<ChangeJob<Kind>[]> {
+  const ids = [...new Set(jobs.map((job) => job.order.id))];
+  const targets = new Map((await log.targets(ids)).map((found) => [found.id, found]));
   return jobs.filter(({ order, decide, reject }) => {
     const target = targets.get(order.id);
     const decision = target === undefined || target.room_id !== order.room_id ? 'not_found' : decide(target);
@@ -102,7 +125,7 @@ export async function decideAll<
 }
 
 /** Turns the names in messages into the ids of the room's members who bear them at this time. */
-export async function resolveMentions(log: MessageLog, jobs: readonly JobOf<'send'>[]): Promise<void> {
+export async function resolveMentions(log: MessageLog, jobs: readonly SendJob[]): Promise<void> {
   const wanted = jobs.flatMap(({ order }) => order.named.map((name) => ({ room_id: order.room_id, name })));
   if (wanted.length === 0) return;
   const members = new Map(
@@ -114,7 +137,7 @@ export async function resolveMentions(log: MessageLog, jobs: readonly JobOf<'sen
 }
 
 /** What a message answers or stands under must be in its room (a tombstone may be). */
-export async function refuseBadReferences(log: MessageLog, jobs: readonly JobOf<'send'>[]) {
+export async function refuseBadReferences(log: MessageLog, jobs: readonly SendJob[]) {
   const wanted = jobs.flatMap(({ order }) => [order.reply_to, order.thread_root].filter((id) => id !== null));
   if (wanted.length === 0) return jobs;
   const targets = new Map((await log.targets(wanted)).map((target) => [target.id, target.room_id]));

@@ -7,6 +7,7 @@ import {
   type DeletePayload,
   type EditPayload,
   type JoinPayload,
+  type ReactionPayload,
   type ReadBody,
   type ResumePayload,
   type SendBody,
@@ -98,6 +99,14 @@ export async function runFrame(
         messages.delete(caller, room_id, id),
       );
     }
+    case 'add_reaction':
+    case 'remove_reaction': {
+      const { message_id, emoji } = request.payload as ReactionPayload;
+      const react = request.type === 'add_reaction' ? messages.addReaction : messages.removeReaction;
+      return change(request, services, respond, message_id as MessageId, (room_id, id) =>
+        react(caller, room_id, id, emoji),
+      );
+    }
     case 'join_room': {
       const { since } = request.payload as JoinPayload;
       return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome]) => {
@@ -138,8 +147,6 @@ export async function runFrame(
       await services.markRead({ room_id, user_id: caller.user_id, seq_no });
       return respond(answer('ok', request, {}));
     }
-    case 'add_reaction':
-    case 'remove_reaction':
     case 'user_typing':
     case 'user_stopped_typing':
       throw new Refusal('not_found'); // still to come
@@ -151,7 +158,7 @@ export async function runFrame(
   }
 }
 
-/** An edit or deletion, run by the shard of the message's room. */
+/** A change of a message, run by the shard of the message's room. */
 async function change(
   request: FrameRequest,
   services: FrameServices,

@@ -3,10 +3,16 @@ import type { Logger } from '../observability/logger.js';
 import { PARTITIONS, partitionOf, type RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import { decodeMsgpack, encodeMsgpack } from '../protocol/strict-msgpack.js';
-import type { LogEvent } from '../rooms/events.js';
+import type { LogChange, LogEvent } from '../rooms/events.js';
 
-/** An entry of a partition's stream: what one batch changed in the partition's rooms, in order. */
-type Entry = readonly [room_id: RoomId, rev: number, type: LogEvent['type'], message: Message][];
+/**
+ * An entry of a partition's stream: what one batch changed in the partition's rooms, in order. A message that a
+ * batch changed often (many reactions to one message) stands in it once.
+ */
+type Entry = readonly [
+  messages: Message[],
+  events: [room_id: RoomId, rev: number, message: number, change: LogChange][],
+];
 
 export interface Relay {
   /** Tells the other nodes of committed events; one entry per partition. */
@@ -28,22 +34,37 @@ export async function connectRelay(
   );
   await bus.subscribe(mine, (partition, bytes) => {
     try {
-      const entry = decodeMsgpack(bytes) as Entry;
-      offer(entry.map(([room_id, rev, type, message]) => ({ room_id, rev, type, message })));
+      offer(eventsOf(decodeMsgpack(bytes) as Entry));
     } catch (error) {
       log.warn({ event: 'bus_entry_unreadable', partition, err: error });
     }
   });
   return {
     publish(events) {
-      const byPartition = new Map<number, [RoomId, number, LogEvent['type'], Message][]>();
-      for (const { room_id, rev, type, message } of events) {
-        const partition = partitionOf(room_id);
-        const entry = byPartition.get(partition) ?? [];
-        byPartition.set(partition, entry);
-        entry.push([room_id, rev, type, message]);
-      }
-      for (const [partition, entry] of byPartition) bus.publish(partition, encodeMsgpack(entry));
+      for (const [partition, entry] of entriesOf(events)) bus.publish(partition, encodeMsgpack(entry));
     },
   };
+}
+
+function entriesOf(events: readonly LogEvent[]): Map<number, Entry> {
+  const entries = new Map<number, Entry>();
+  const places = new Map<Message, number>();
+  for (const { room_id, rev, message, ...change } of events) {
+    const partition = partitionOf(room_id);
+    const [messages, changes] = entries.get(partition) ?? [[], []];
+    if (changes.length === 0) entries.set(partition, [messages, changes]);
+    const place = places.get(message) ?? messages.push(message) - 1;
+    places.set(message, place);
+    changes.push([room_id, rev, place, change]);
+  }
+  return entries;
+}
+
+/** @throws Error for an entry that names a message which it doesn't hold */
+function eventsOf([messages, events]: Entry): LogEvent[] {
+  return events.map(([room_id, rev, place, change]) => {
+    const message = messages[place];
+    if (message === undefined) throw new Error(`no message ${place} of ${messages.length}`);
+    return { room_id, rev, message, ...change };
+  });
 }

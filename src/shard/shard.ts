@@ -4,6 +4,7 @@ import { watchSessions } from '../auth/session-watch.js';
 import { openBus } from '../bus/open-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
+import { moderationHandlers } from '../http/moderation-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
 import type { RouteName } from '../http/routes.js';
 import type { HttpHandler } from '../http/types.js';
@@ -19,19 +20,25 @@ import { inTime } from '../rooms/in-time.js';
 import { createJoins } from '../rooms/joins.js';
 import { LogUnavailable } from '../rooms/log-errors-port.js';
 import { createMessageService } from '../rooms/message-service.js';
+import { moderationService } from '../rooms/moderation-service.js';
 import type { Announcer } from '../rooms/ports.js';
 import { createReadMarks } from '../rooms/read-marks.js';
 import { roomService } from '../rooms/room-service.js';
 import { createSequencer, type EventSink } from '../rooms/sequencer.js';
+import { createSlowMode } from '../rooms/slow-mode.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
 import { messageLog } from '../store/message-log.js';
+import { moderationStore } from '../store/moderation-store.js';
+import { pinsOf } from '../store/pins.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { roomStore } from '../store/room-store.js';
 import { endedSince } from '../store/sessions.js';
+import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
+import { editsOf, thread } from '../store/threads.js';
 import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
@@ -67,7 +74,8 @@ export async function runShard(start: ShardStart): Promise<void> {
   };
   const writer = createBatchWriter(messagesLog, committed, report);
   const admission = createAdmission(standingReader(db));
-  const messages = createMessageService({ log: messagesLog, admission, writer });
+  const slowMode = createSlowMode(slowModeStore(db), report);
+  const messages = createMessageService({ log: messagesLog, admission, writer, slowMode });
   const markRead = createReadMarks((marks) => advanceReadMarks(db, marks));
   const joinReader = { joinStates: joinStates.bind(null, db) };
   const reader = {
@@ -75,6 +83,9 @@ export async function runShard(start: ShardStart): Promise<void> {
     seqOf: seqOf.bind(null, db),
     messageById: messageById.bind(null, db),
     roomOf: roomOf.bind(null, db),
+    thread: thread.bind(null, db),
+    editsOf: editsOf.bind(null, db),
+    pinsOf: pinsOf.bind(null, db),
   };
   const cpu = createCpuLink(outbox);
   const joins = createJoins(joinReader, messagesLog, sequencer);
@@ -111,11 +122,13 @@ export async function runShard(start: ShardStart): Promise<void> {
           nowMs: Date.now(),
           report,
         });
+  const rooms = roomStore(db);
   const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
   const handlers: Record<RouteName, HttpHandler> = {
     ...UNBUILT,
     ...accountHandlers(accounts),
-    ...roomHandlers(roomService({ store: roomStore(db), announcer })),
+    ...roomHandlers(roomService({ store: rooms, announcer })),
+    ...moderationHandlers(moderationService({ store: rooms, moderation: moderationStore(db), announcer })),
     ...messageHandlers({ ...where, messages, reader, markRead }),
   };
 

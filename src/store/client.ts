@@ -9,6 +9,12 @@ const CONNECT_TIMEOUT_S = 2; // a request waits no longer than this for a databa
 const STATEMENT_TIMEOUT_MS = 10_000; // nothing on any path should take this long; frees the connection
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
 
+/**
+ * Every statement goes by an index. A plan that was kept from when a table was small would read all of it for each
+ * row, until statistics are next gathered. Without the time for compiling, which a disabled scan's cost would invite.
+ */
+const BY_INDEX = { enable_seqscan: 'off', jit: 'off' };
+
 /** Opens a pool; connections are made when needed. Numbers of 64 bits come as JavaScript numbers. */
 export function openDatabase(url: string, connections: number, name: string): Db {
   return postgres(url, {
@@ -16,7 +22,7 @@ export function openDatabase(url: string, connections: number, name: string): Db
     connect_timeout: CONNECT_TIMEOUT_S,
     backoff: (retries) => Math.min(RECONNECT_MAX_S, 0.05 * 2 ** retries),
     onnotice: () => {},
-    connection: { application_name: name, statement_timeout: STATEMENT_TIMEOUT_MS },
+    connection: { application_name: name, statement_timeout: STATEMENT_TIMEOUT_MS, ...BY_INDEX },
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
   });
 }

@@ -94,31 +94,54 @@ export async function insertFirstMembers(
 }
 
 /**
- * Adds a member who has read everything so far, and counts him. The clock is read under the room's lock, so
- * that joined_at is in the order of the commits and a list read page by page misses nobody.
- * @returns null when there is no such user
+ * Adds members who have read everything so far, and counts them. The clock is read under the room's lock, so
+ * that joined_at is in the order of the commits and a list read page by page misses nobody. A mute that one of
+ * them left behind goes on.
+ * @returns without those who aren't users
  * @throws StoreUnavailable; a unique violation for somebody who is a member
  */
-export async function insertMember(tx: Tx, room_id: RoomId, member: NewMember): Promise<Member | null> {
-  const [row] = await run(tx<MemberRow[]>`
-    with rm as (
-      insert into room_members (room_id, user_id, role, joined_at, last_read_seq)
-      select h.room_id, u.id, ${member.role}, clock_timestamp(), h.head_seq
-      from room_heads h join users u on u.id = ${member.user_id} and u.deleted_at is null
-      where h.room_id = ${room_id}
+export async function insertMembers(
+  tx: Tx,
+  room_id: RoomId,
+  members: readonly NewMember[],
+): Promise<Member[]> {
+  if (members.length === 0) return [];
+  const rows = await run(tx<MemberRow[]>`
+    with new as (
+      select * from unnest(
+        ${members.map((member) => member.user_id)}::uuid[], ${members.map((member) => member.role)}::text[]
+      ) with ordinality as n (user_id, role, ord)
+    ), kept as (
+      delete from kept_mutes k using new
+      where k.room_id = ${room_id} and k.user_id = new.user_id
+      returning k.user_id, k.muted_until
+    ), rm as (
+      insert into room_members (room_id, user_id, role, joined_at, last_read_seq, muted_until)
+      select h.room_id, u.id, new.role, clock_timestamp(), h.head_seq,
+        (select k.muted_until from kept k where k.user_id = u.id and new.role <> 'admin')
+      from new
+      join users u on u.id = new.user_id and u.deleted_at is null
+      join room_heads h on h.room_id = ${room_id}
+      order by new.ord
       returning *
     ), counted as (
-      update rooms set member_count = member_count + 1 where id in (select room_id from rm)
+      update rooms set member_count = member_count + (select count(*) from rm)
+      where id = ${room_id} and exists (select from rm)
     )
-    select ${memberColumns(tx)} from rm join users u on u.id = rm.user_id`);
-  return row === undefined ? null : toMember(row);
+    select ${memberColumns(tx)} from rm join users u on u.id = rm.user_id order by rm.joined_at, rm.user_id`);
+  return rows.map(toMember);
 }
 
-/** Removes a member, if he is one, and counts him out. @throws StoreUnavailable */
+/** Removes a member, if he is one, counts him out, and keeps his mute for when he comes back. @throws StoreUnavailable */
 export async function deleteMember(tx: Tx, room_id: RoomId, user_id: UserId): Promise<void> {
   await run(tx`
     with gone as (
-      delete from room_members where room_id = ${room_id} and user_id = ${user_id} returning room_id
+      delete from room_members where room_id = ${room_id} and user_id = ${user_id}
+      returning room_id, user_id, muted_until
+    ), kept as (
+      insert into kept_mutes (room_id, user_id, muted_until)
+      select room_id, user_id, muted_until from gone where muted_until > clock_timestamp()
+      on conflict (room_id, user_id) do update set muted_until = excluded.muted_until
     )
     update rooms set member_count = member_count - 1 where id in (select room_id from gone)`);
 }

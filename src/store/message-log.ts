@@ -1,11 +1,9 @@
 import type { MessageId, RoomId } from '../protocol/ids.js';
 import { BadRow, DuplicateIds, LogUnavailable } from '../rooms/log-errors-port.js';
 import type {
-  ChangedMessage,
-  DeleteOrder,
-  EditOrder,
   KnownMessage,
   LoggedMessage,
+  Message,
   MessageLog,
   MessageTarget,
   NamedMember,
@@ -13,8 +11,11 @@ import type {
   RoomBase,
   RoomHead,
 } from '../rooms/ports.js';
-import { type Db, run, StoreUnavailable, sqlState, type Tx, violatedConstraint } from './client.js';
+import { type Db, run, StoreUnavailable, sqlState, violatedConstraint } from './client.js';
+import { deleteMessages, editMessages } from './message-changes.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
+import { pinMessages, unpinMessages } from './pins.js';
+import { addReactions, removeReactions } from './reactions.js';
 
 /** The {@link MessageLog} on PostgreSQL. Every writer locks `room_heads` rows first, in room-id order. */
 export function messageLog(db: Db): MessageLog {
@@ -25,7 +26,12 @@ export function messageLog(db: Db): MessageLog {
     members: (wanted) => guarded(namedMembers(db, wanted)),
     edit: (orders, at) => guarded(editMessages(db, orders, at)),
     delete: (orders, at) => guarded(deleteMessages(db, orders, at)),
+    addReaction: (orders, at) => guarded(addReactions(db, orders, at)),
+    removeReaction: (orders) => guarded(removeReactions(db, orders)),
+    pin: (orders, at) => guarded(pinMessages(db, orders, at)),
+    unpin: (orders) => guarded(unpinMessages(db, orders)),
     heads: (room_ids) => guarded(roomHeads(db, room_ids)),
+    messagesAfter: (room_id, rev, limit) => guarded(messagesAfter(db, room_id, rev, limit)),
     changesAfter: (room_id, rev, limit) => guarded(changesAfter(db, room_id, rev, limit)),
   };
 }
@@ -98,9 +104,25 @@ async function insertMessages(
         ${messages.map((message) => Buffer.from(message.body_hash).toString('hex'))}::text[]
       ) as m (id, room_id, user_id, ord, content, metadata, mentions, reply_to, thread_root, body_hash)
       join bumped b on b.room_id = m.room_id
-    )
+    )${countedReplies(db, messages)}
     select room_id, base_seq, base_rev from bumped`);
   return new Map(rows.map((row) => [row.room_id, { seq: row.base_seq, rev: row.base_rev }]));
+}
+
+/** Counts replies at their roots; a batch without any is a statement without this part. */
+function countedReplies(db: Db, messages: readonly NewMessage[]) {
+  const replies = messages.filter(({ thread_root }) => thread_root !== null);
+  if (replies.length === 0) return db``;
+  return db`, counted as (
+      insert into thread_counts as t (root_id, count)
+      select m.thread_root, count(*)
+      from unnest(
+        ${replies.map(({ room_id }) => room_id)}::uuid[], ${replies.map(({ thread_root }) => thread_root)}::uuid[]
+      ) as m (room_id, thread_root)
+      join bumped b on b.room_id = m.room_id
+      group by m.thread_root
+      on conflict (root_id) do update set count = t.count + excluded.count
+    )`;
 }
 
 /** Members by name, in one statement for all rooms. */
@@ -140,7 +162,8 @@ async function knownMessages(db: Db, ids: readonly MessageId[]): Promise<KnownMe
   return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
 }
 
-async function messageTargets(db: Db, ids: readonly MessageId[]): Promise<MessageTarget[]> {
+/** Those of the ids that exist in rooms that do. @throws StoreUnavailable */
+export async function messageTargets(db: Db, ids: readonly MessageId[]): Promise<MessageTarget[]> {
   if (ids.length === 0) return [];
   return await run(db<MessageTarget[]>`
     select m.id, m.room_id, m.user_id, m.deleted_at is not null as deleted, rm.role as author_role
@@ -150,118 +173,6 @@ async function messageTargets(db: Db, ids: readonly MessageId[]): Promise<Messag
     where m.id = any (${[...ids]}::uuid[])`);
 }
 
-interface ChangedRow extends MessageRow {
-  readonly changed: boolean;
-}
-
-async function editMessages(
-  db: Db,
-  orders: readonly EditOrder[],
-  at: Date,
-): Promise<Map<MessageId, ChangedMessage>> {
-  if (orders.length === 0) return new Map();
-  const [, rows] = await run(
-    db.begin((tx) => [
-      lockHeads(tx, orders),
-      tx<ChangedRow[]>`
-        with found as (
-          select m.id, m.room_id, m.content as old, i.content as new, i.ord, h.head_rev,
-            m.content <> i.content as changed
-          from unnest(
-            ${orders.map((order) => order.id)}::uuid[],
-            ${orders.map((order) => order.room_id)}::uuid[],
-            ${orders.map((order) => order.content)}::text[]
-          ) with ordinality as i (id, room_id, content, ord)
-          join messages m on m.id = i.id and m.room_id = i.room_id and m.deleted_at is null
-          join room_heads h on h.room_id = m.room_id and not h.closed
-        ), numbered as (
-          select id, room_id, old, new, head_rev + row_number() over (partition by room_id order by ord) as rev
-          from found where changed
-        ), bumped as (
-          update room_heads h set head_rev = n.rev
-          from (select room_id, max(rev) as rev from numbered group by room_id) n
-          where h.room_id = n.room_id
-        ), kept as (
-          insert into message_edits (message_id, rev, content, edited_at)
-          select id, rev, old, ${at}::timestamptz from numbered
-        ), updated as (
-          update messages m
-          set content = n.new, rev = n.rev, updated_at = ${at}::timestamptz, edited_at = ${at}::timestamptz
-          from numbered n where m.id = n.id
-          returning m.*
-        )
-        ${changedMessages(tx)}`,
-    ]),
-  );
-  return toChanged(rows);
-}
-
-async function deleteMessages(
-  db: Db,
-  orders: readonly DeleteOrder[],
-  at: Date,
-): Promise<Map<MessageId, ChangedMessage>> {
-  if (orders.length === 0) return new Map();
-  const [, rows] = await run(
-    db.begin((tx) => [
-      lockHeads(tx, orders),
-      tx<ChangedRow[]>`
-        with found as (
-          select m.id, m.room_id, i.ord, h.head_rev, m.deleted_at is null as changed
-          from unnest(
-            ${orders.map((order) => order.id)}::uuid[], ${orders.map((order) => order.room_id)}::uuid[]
-          ) with ordinality as i (id, room_id, ord)
-          join messages m on m.id = i.id and m.room_id = i.room_id
-          join room_heads h on h.room_id = m.room_id and not h.closed
-        ), numbered as (
-          select id, room_id, head_rev + row_number() over (partition by room_id order by ord) as rev
-          from found where changed
-        ), bumped as (
-          update room_heads h set head_rev = n.rev
-          from (select room_id, max(rev) as rev from numbered group by room_id) n
-          where h.room_id = n.room_id
-        ), blanked as (
-          update message_edits e set content = '' from numbered n where e.message_id = n.id
-        ), updated as (
-          update messages m
-          set content = '', metadata = null, mentions = null, rev = n.rev,
-              updated_at = ${at}::timestamptz, deleted_at = ${at}::timestamptz
-          from numbered n where m.id = n.id
-          returning m.*
-        )
-        ${changedMessages(tx)}`,
-    ]),
-  );
-  return toChanged(rows);
-}
-
-/**
- * Takes the rooms' locks. A statement of its own: the next one's snapshot then holds all that earlier owners
- * of the locks committed.
- */
-function lockHeads(tx: Tx, orders: readonly { readonly room_id: RoomId }[]) {
-  const rooms = [...new Set(orders.map((order) => order.room_id))];
-  return tx`
-    select from room_heads where room_id = any (${rooms}::uuid[]) and not closed
-    order by room_id for update`;
-}
-
-/** What a change answers: the rows of `updated` as they are now, and those of `found` that stayed as they were. */
-function changedMessages(tx: Tx) {
-  return tx`
-    select ${messageColumns(tx)}, m.changed
-    from (
-      select *, true as changed from updated
-      union all
-      select m.*, false from found f join messages m on m.id = f.id where not f.changed
-    ) m
-    join users u on u.id = m.user_id`;
-}
-
-function toChanged(rows: readonly ChangedRow[]): Map<MessageId, ChangedMessage> {
-  return new Map(rows.map((row) => [row.id as MessageId, { message: toMessage(row), changed: row.changed }]));
-}
-
 async function roomHeads(db: Db, room_ids: readonly RoomId[]): Promise<RoomHead[]> {
   if (room_ids.length === 0) return [];
   return await run(db<RoomHead[]>`
@@ -269,10 +180,31 @@ async function roomHeads(db: Db, room_ids: readonly RoomId[]): Promise<RoomHead[
     where room_id = any (${[...room_ids]}::uuid[]) and not closed`);
 }
 
-type ChangeRow = { readonly head_seq: number; readonly head_rev: number } & (
-  | (MessageRow & { readonly created_rev: number; readonly edit_revs: number[] })
-  | { readonly id: null }
-);
+type AtHead<Row> = { readonly head_seq: number; readonly head_rev: number } & (Row | { readonly id: null });
+
+async function messagesAfter(
+  db: Db,
+  room_id: RoomId,
+  rev: number,
+  limit: number,
+): Promise<{ head: RoomHead | null; messages: Message[] }> {
+  const rows = await run(db<AtHead<MessageRow>[]>`
+    select h.head_seq, h.head_rev, c.*
+    from room_heads h
+    left join lateral (
+      select ${messageColumns(db)}
+      from messages m join users u on u.id = m.user_id
+      where m.room_id = h.room_id and m.rev > ${rev}
+      order by m.rev limit ${limit}
+    ) c on true
+    where h.room_id = ${room_id} and not h.closed
+    order by c.rev`);
+  const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
+  return { head: headOf(room_id, rows), messages };
+}
+
+type ChangeRow = MessageRow &
+  Omit<LoggedMessage, 'message' | 'marks'> & { readonly marks: LoggedMessage['marks'] | null };
 
 async function changesAfter(
   db: Db,
@@ -280,25 +212,34 @@ async function changesAfter(
   rev: number,
   limit: number,
 ): Promise<{ head: RoomHead | null; changes: LoggedMessage[] }> {
-  const rows = await run(db<ChangeRow[]>`
+  const rows = await run(db<AtHead<ChangeRow>[]>`
     select h.head_seq, h.head_rev, c.*
     from room_heads h
     left join lateral (
       select ${messageColumns(db)}, m.created_rev, array(
         select e.rev from message_edits e where e.message_id = m.id and e.rev > ${rev} order by e.rev
-      ) as edit_revs
+      ) as edit_revs, k.marks
       from messages m join users u on u.id = m.user_id
-      where m.room_id = h.room_id and m.rev > ${rev}
-      order by m.rev limit ${limit}
+      left join (
+        select message_id, json_agg(json_strip_nulls(json_build_object(
+          'rev', rev, 'type', kind, 'user_id', user_id, 'emoji', emoji, 'count', count))) as marks
+        from message_changes where room_id = ${room_id} and rev > ${rev} and rev <= ${rev + limit}
+        group by message_id
+      ) k on k.message_id = m.id
+      where m.room_id = h.room_id and m.rev > ${rev} and h.head_rev <= ${rev + limit}
     ) c on true
     where h.room_id = ${room_id} and not h.closed
     order by c.rev`);
+  const changes = rows.flatMap((row) => {
+    if (row.id === null) return [];
+    const { created_rev, edit_revs, marks } = row;
+    return [{ message: toMessage(row), created_rev, edit_revs, marks: marks ?? [] }];
+  });
+  return { head: headOf(room_id, rows), changes };
+}
+
+/** null: the room is gone. */
+function headOf(room_id: RoomId, rows: readonly Omit<RoomHead, 'room_id'>[]): RoomHead | null {
   const [first] = rows;
-  if (first === undefined) return { head: null, changes: [] };
-  const changes = rows.flatMap((row) =>
-    row.id === null
-      ? []
-      : [{ message: toMessage(row), created_rev: row.created_rev, edit_revs: row.edit_revs }],
-  );
-  return { head: { room_id, head_seq: first.head_seq, head_rev: first.head_rev }, changes };
+  return first === undefined ? null : { room_id, head_seq: first.head_seq, head_rev: first.head_rev };
 }

@@ -19,13 +19,29 @@ export interface MessageRow {
   readonly updated_at: Date;
   readonly edited_at: Date | null;
   readonly deleted_at: Date | null;
+  readonly pinned: boolean;
+  readonly reactions: Message['reactions'] | null;
+  readonly thread_count: number | null;
 }
 
-/** The select list of a {@link MessageRow}, for `from messages m join users u on u.id = m.user_id`. */
+const REACTION_USERS_MAX = 50; // the newest of each emoji (PROTOCOL §1): what a message costs stays bounded
+
+/**
+ * The select list of a {@link MessageRow}, for `from messages m join users u on u.id = m.user_id`. A message
+ * without reactions isn't looked up for any; one with many costs a range of an index for each emoji.
+ */
 export function messageColumns(db: Db | Tx) {
   return db`
     m.id, m.room_id, m.user_id, u.username, m.seq_no, m.rev, m.type, m.content, m.metadata, m.mentions,
-    m.reply_to, m.thread_root, m.created_at, m.updated_at, m.edited_at, m.deleted_at`;
+    m.reply_to, m.thread_root, m.created_at, m.updated_at, m.edited_at, m.deleted_at, m.pinned,
+    (select t.count from thread_counts t where t.root_id = m.id) as thread_count,
+    case when m.reaction_kinds > 0 then (
+      select json_agg(json_build_object('emoji', c.emoji, 'count', c.count, 'user_ids', array(
+          select r.user_id from reactions r where r.message_id = m.id and r.emoji = c.emoji
+          order by r.rev desc limit ${REACTION_USERS_MAX}
+        )) order by c.first_rev)
+      from reaction_counts c where c.message_id = m.id
+    ) end as reactions`;
 }
 
 /**
@@ -47,11 +63,11 @@ export function toMessage(row: MessageRow): Message {
     mentions: deleted ? [] : (row.mentions ?? []),
     reply_to: row.reply_to,
     thread_root: row.thread_root,
-    thread_count: 0,
+    thread_count: row.thread_count ?? 0,
     edited: row.edited_at !== null,
     edited_at: row.edited_at?.toISOString() ?? null,
-    pinned: false,
-    reactions: [],
+    pinned: !deleted && row.pinned,
+    reactions: deleted ? [] : (row.reactions ?? []),
     attachments: [],
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),

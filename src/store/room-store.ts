@@ -2,6 +2,8 @@ import { Refusal } from '../protocol/errors.js';
 import type { RoomId } from '../protocol/ids.js';
 import type { Room, RoomType } from '../protocol/model.js';
 import type { NewMember, NewRoom, RoomChange, RoomStore } from '../rooms/room-store-port.js';
+import { insertAuditEntries } from './audit-log.js';
+import * as bans from './bans.js';
 import { type Db, run, StoreUnavailable, type Tx } from './client.js';
 import * as members from './members.js';
 import * as rooms from './rooms.js';
@@ -66,10 +68,14 @@ function roomChange(tx: Tx, room_id: RoomId, room_type: RoomType): RoomChange {
     },
     membersOf: (user_ids) => members.membersOf(tx, room_id, user_ids),
     countAdmins: () => members.countAdmins(tx, room_id),
-    addMember: (member) => members.insertMember(tx, room_id, member),
+    addMembers: (added) => members.insertMembers(tx, room_id, added),
     removeMember: (user_id) => members.deleteMember(tx, room_id, user_id),
     setMember: (user_id, set) => members.updateMember(tx, room_id, user_id, set),
     setDetails: (set) => rooms.updateDetails(tx, room_id, set),
+    bansOf: (user_ids) => bans.bansOf(tx, room_id, user_ids),
+    putBan: (ban) => bans.putBan(tx, room_id, ban),
+    removeBan: (user_id) => bans.deleteBan(tx, room_id, user_id),
+    audit: (entries) => insertAuditEntries(tx, room_id, entries),
     deleteRoom: async () => {
       await rooms.markDeleted(tx, room_id);
       await rooms.closeHead(tx, room_id);

@@ -179,10 +179,12 @@ export async function lockRoom(tx: Tx, room_id: RoomId): Promise<RoomType | null
 export async function updateDetails(
   tx: Tx,
   room_id: RoomId,
-  set: Pick<Room, 'name' | 'description'>,
+  set: Pick<Room, 'name' | 'description' | 'slow_mode_s'>,
 ): Promise<void> {
   await run(tx`
-    update rooms set name = ${set.name}, description = ${set.description}, updated_at = clock_timestamp()
+    update rooms
+    set name = ${set.name}, description = ${set.description}, slow_mode_s = ${set.slow_mode_s},
+      updated_at = clock_timestamp()
     where id = ${room_id}`);
 }
 

@@ -7,6 +7,7 @@ interface StandingRow {
   readonly room_type: RoomType | null;
   readonly role: Role | null;
   readonly muted_until: Date | null;
+  readonly slow_mode_s: number | null;
   readonly username: string | null;
 }
 
@@ -21,7 +22,7 @@ export async function standings(
 ): Promise<(Standing | null)[]> {
   if (pairs.length === 0) return [];
   const rows = await run(db<StandingRow[]>`
-    select r.type as room_type, rm.role, rm.muted_until, u.username
+    select r.type as room_type, rm.role, rm.muted_until, r.slow_mode_s, u.username
     from unnest(
       ${pairs.map((pair) => pair.room_id)}::uuid[], ${pairs.map((pair) => pair.user_id)}::uuid[]
     ) with ordinality as p (room_id, user_id, ord)
@@ -33,9 +34,9 @@ export async function standings(
 }
 
 function toStanding(row: StandingRow): Standing | null {
-  const { room_type, role, muted_until, username } = row;
-  if (room_type === null || username === null) return null;
-  return { room_type, role, username, muted_until: muted_until?.getTime() ?? null };
+  const { room_type, role, muted_until, slow_mode_s, username } = row;
+  if (room_type === null || slow_mode_s === null || username === null) return null;
+  return { room_type, role, username, slow_mode_s, muted_until: muted_until?.getTime() ?? null };
 }
 
 /** The {@link StandingReader} over a pool. */

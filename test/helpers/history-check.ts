@@ -22,6 +22,28 @@ export function historyFaults(
   return faults;
 }
 
+/** What is wrong with the counts in a room's whole history, where no message has more than 50 of an emoji. */
+export function countFaults(history: readonly Message[]): string[] {
+  return history.flatMap((message) => {
+    const replies = history.filter(
+      ({ thread_root, deleted_at }) => thread_root === message.id && !deleted_at,
+    );
+    const faults: string[] = [];
+    if (message.thread_count !== replies.length)
+      faults.push(
+        `seq_no ${message.seq_no}: thread_count ${message.thread_count}, ${replies.length} replies`,
+      );
+    for (const { emoji, count, user_ids } of message.reactions) {
+      if (count !== new Set(user_ids).size || count !== user_ids.length || count === 0)
+        faults.push(`seq_no ${message.seq_no}: ${count} times ${emoji} by ${user_ids.join(' ')}`);
+    }
+    const gone = message.deleted_at !== null;
+    if (gone && (message.pinned || message.reactions.length > 0))
+      faults.push(`seq_no ${message.seq_no}: a tombstone with reactions or a pin`);
+    return faults;
+  });
+}
+
 /** Where a member's view, complete since rev 0, differs from the history (promise I6). */
 export function differences(view: RoomView, history: readonly Message[]): string[] {
   const found = [...view.violations];

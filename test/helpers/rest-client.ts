@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import type { Me, Member, Message, MyRoom, Role, Room, Session } from '../../src/protocol/model.js';
+import type {
+  Me,
+  Member,
+  Message,
+  MessageEdit,
+  MyRoom,
+  Role,
+  Room,
+  Session,
+} from '../../src/protocol/model.js';
 import { checkAnswer } from './conformance.js';
 import { must } from './deadline.js';
 
@@ -108,6 +117,16 @@ export function restClient(serverUrl: string) {
     message: (token: string, id: string) => call<Message>('GET', `/messages/${id}`, { token }),
     edit: (token: string, id: string, content: string) =>
       call<Message>('PATCH', `/messages/${id}`, { token, body: { content } }),
+    react: (token: string, id: string, emoji: string) =>
+      call<Message>('POST', `/messages/${id}/reactions`, { token, body: { emoji } }),
+    unreact: (token: string, id: string, emoji: string) =>
+      call<Message>('DELETE', `/messages/${id}/reactions/${encodeURIComponent(emoji)}`, { token }),
+    pin: (token: string, id: string) => call<Message>('PUT', `/messages/${id}/pin`, { token }),
+    unpin: (token: string, id: string) => call<Message>('DELETE', `/messages/${id}/pin`, { token }),
+    pins: (token: string, roomId: string) => call<Message[]>('GET', `/rooms/${roomId}/pins`, { token }),
+    edits: (token: string, id: string) => call<MessageEdit[]>('GET', `/messages/${id}/edits`, { token }),
+    thread: (token: string, id: string, query?: Query) =>
+      call<Message[]>('GET', `/messages/${id}/thread`, { token, query }),
     deleteMessage: (token: string, id: string) => call<Message>('DELETE', `/messages/${id}`, { token }),
   };
 }

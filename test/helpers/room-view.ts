@@ -1,5 +1,6 @@
 import type { Message } from '../../src/protocol/model.js';
 import type { Frame, Joined, Synced } from './frames.js';
+import { isMark, marked } from './message-marks.js';
 
 /** The latest that a client has seen of a message. `message` is null where it saw it being deleted: an event says no more. */
 interface Seen {
@@ -53,12 +54,30 @@ export function createRoomView(roomId: string, options: ViewOptions = {}): RoomV
   /** The number of the last message that came live; null where a resync left it open. */
   let lastSeq: number | null = null;
 
+  /** Reactions and pins that came while behind: they are laid over what sync brings. */
+  let marks: Frame[] = [];
+
   const broken = (what: string): void => void violations.push(`room ${roomId}: ${what}`);
   const behind = (): boolean => live !== null && known < liveBase;
   const see = (id: string, seen: Seen): void => {
     const before = messages.get(id);
     if (before !== undefined && before.seq_no !== seen.seq_no) broken(`${id} changed its seq_no`);
     if (before === undefined || before.rev < seen.rev) messages.set(id, seen);
+  };
+
+  const mark = (frame: Frame): void => {
+    const rev = frame.rev ?? 0;
+    const id = String(frame.payload.message_id);
+    const before = messages.get(id);
+    if (before === undefined) return broken(`${frame.type} of the unknown message ${id}`);
+    // An event that was rebuilt after a fault may come after the state it led to.
+    if (before.message !== null && before.rev < rev)
+      see(id, { ...before, rev, message: marked(before.message, frame) });
+  };
+  const layMarks = (): void => {
+    if (behind()) return;
+    for (const frame of marks) mark(frame);
+    marks = [];
   };
 
   /** Checks a run of current states as `joined` and `synced` hold it, and takes it in. */
@@ -81,6 +100,7 @@ export function createRoomView(roomId: string, options: ViewOptions = {}): RoomV
     if (since <= known) known = Math.max(known, more ? nextSince : head);
     // Once the run has met the live stream, all of that is known too.
     if (live !== null && known >= liveBase) known = Math.max(known, live);
+    layMarks();
   };
 
   return {
@@ -113,7 +133,9 @@ export function createRoomView(roomId: string, options: ViewOptions = {}): RoomV
       const inStep = !behind();
       live = rev;
       if (inStep) known = Math.max(known, rev);
-      lastSeq = applyEvent(frame, rev, lastSeq, see, broken);
+      if (!isMark(frame)) lastSeq = applyEvent(frame, rev, lastSeq, see, broken);
+      else if (inStep) mark(frame);
+      else marks.push(frame);
     },
     resync: (headRev) => {
       if (live === null) return broken('resync while apart');
@@ -123,6 +145,7 @@ export function createRoomView(roomId: string, options: ViewOptions = {}): RoomV
       lastSeq = null;
     },
     apart: () => {
+      marks = [];
       live = null;
       lastSeq = null;
     },

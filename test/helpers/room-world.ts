@@ -1,17 +1,24 @@
 import { type ErrorCode, Refusal } from '../../src/protocol/errors.js';
 import { newId, type RoomId, type UserId } from '../../src/protocol/ids.js';
+import { type ModerationService, moderationService } from '../../src/rooms/moderation-service.js';
 import type { Announcer } from '../../src/rooms/ports.js';
 import { type RoomService, roomService } from '../../src/rooms/room-service.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
+import { moderationStore } from '../../src/store/moderation-store.js';
 import { roomStore } from '../../src/store/room-store.js';
 import { createTestDatabase } from './database.js';
 
 /** Rooms on a database of the test's own, seen from two nodes, with ears for what is announced. */
 export interface RoomWorld {
   readonly db: Db;
+  /** The second node's pool. */
+  readonly otherDb: Db;
   readonly service: RoomService;
   /** A second node: its own pool and turns, so that only the database orders the two. */
   readonly otherNode: RoomService;
+  /** Moderation on the first node and on the second. */
+  readonly moderation: ModerationService;
+  readonly otherModeration: ModerationService;
   /** Fresh accounts, called a, b, c … in `heard` until the next call. */
   users(count: number): Promise<UserId[]>;
   /** A public room, its announcements forgotten. */
@@ -36,11 +43,20 @@ export async function openRoomWorld(): Promise<RoomWorld> {
     (line) => lines.push(line),
   );
   const heard = () => lines.splice(0);
-  const service = roomService({ store: roomStore(db), announcer });
+  const node = (on: Db) => {
+    const store = roomStore(on);
+    const moderation = moderationService({ store, moderation: moderationStore(on), announcer });
+    return { rooms: roomService({ store, announcer }), moderation };
+  };
+  const [here, there] = [node(db), node(otherDb)];
+  const service = here.rooms;
   return {
     db,
+    otherDb,
     service,
-    otherNode: roomService({ store: roomStore(otherDb), announcer }),
+    otherNode: there.rooms,
+    moderation: here.moderation,
+    otherModeration: there.moderation,
     users: async (count) => {
       const ids = Array.from({ length: count }, () => newId<UserId>());
       names = new Map(ids.map((id, i) => [id, String.fromCharCode(97 + i)]));
@@ -70,7 +86,7 @@ function listener(nameOf: (id: string) => string, hear: (line: string) => void):
     toRoom: (_room, type, payload) => hear(`room ${type} ${about(payload, nameOf)}`.trim()),
     toUser: (user, _room, type) => hear(`user ${nameOf(user)} ${type}`),
     revoke: (_room, user) => hear(`revoke ${user === null ? 'all' : nameOf(user)}`),
-    standingChanged: (_room, user) => hear(`standing ${nameOf(user)}`),
+    standingChanged: (_room, user) => hear(`standing ${user === null ? 'all' : nameOf(user)}`),
   };
 }
 

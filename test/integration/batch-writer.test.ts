@@ -138,7 +138,9 @@ test('a poisonous edit fails alone', async () => {
   const orders = texts(room, 3);
   await sendAll(orders);
   const results = await Promise.allSettled(
-    orders.map(({ id }, i) => writer.edit({ id, room_id: room, content: i === 1 ? '\u0000' : 'new' }, yes)),
+    orders.map(({ id }, i) =>
+      writer.change('edit', { id, room_id: room, content: i === 1 ? '\u0000' : 'new' }, yes),
+    ),
   );
   expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   await expectGapless(room, 3, 5);
@@ -174,14 +176,14 @@ test('a message may answer one that was sent just before it', async () => {
 test('changes of one message enqueued in one tick are made one after another', async () => {
   const room = await newRoom();
   const { id } = sentBy((await sendAll([said(room, 'text')]))[0]);
-  const at = { id: id as MessageId, room_id: room };
+  const at = { id: id as MessageId, room_id: room, user_id: user };
   const alive = (target: { deleted: boolean }) => (target.deleted ? ('not_found' as const) : null);
   const results = await Promise.allSettled([
-    writer.edit({ ...at, content: 'a' }, alive),
-    writer.edit({ ...at, content: 'b' }, alive),
-    writer.delete(at, yes),
-    writer.edit({ ...at, content: 'c' }, alive),
-    writer.delete(at, yes),
+    writer.change('edit', { ...at, content: 'a' }, alive),
+    writer.change('edit', { ...at, content: 'b' }, alive),
+    writer.change('delete', at, yes),
+    writer.change('edit', { ...at, content: 'c' }, alive),
+    writer.change('delete', at, yes),
     writer.send(said(room, 'later')),
   ]);
   expect(results.map(codeOf)).toEqual([null, null, null, 'not_found', null, null]);
@@ -217,11 +219,13 @@ test.each([1, 2, 3])(
         answers.push(writer.send(order));
       } else if (kind === 2) {
         if (!gone.has(id)) story.push(`message_updated ${id} ${content}`);
-        answers.push(writer.edit({ id, room_id: room, content }, (it) => (it.deleted ? 'not_found' : null)));
+        answers.push(
+          writer.change('edit', { id, room_id: room, content }, (it) => (it.deleted ? 'not_found' : null)),
+        );
       } else {
         if (!gone.has(id)) story.push(`message_deleted ${id} `);
         gone.add(id);
-        answers.push(writer.delete({ id, room_id: room }, yes));
+        answers.push(writer.change('delete', { id, room_id: room, user_id: user }, yes));
       }
       if (roll(60) === 0) await answers.at(-1)?.catch(() => undefined); // ticks of many sizes
     }

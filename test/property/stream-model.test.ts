@@ -2,13 +2,23 @@ import * as fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { must } from '../helpers/deadline.js';
 import type { Ack, Encoding } from '../helpers/frames.js';
+import { countFaults } from '../helpers/history-check.js';
 import { createMember, faultsOfRoom, type Member } from '../helpers/member-view.js';
-import { type Account, dataOf, newAccount, newRoom, type Rest, restClient } from '../helpers/rest-client.js';
+import {
+  type Account,
+  dataOf,
+  newAccount,
+  newRoom,
+  type Rest,
+  restClient,
+  wholeHistory,
+} from '../helpers/rest-client.js';
 import { type Server, startServerWithDatabase } from '../helpers/server-process.js';
 import { Disconnected, Refused } from '../helpers/ws-client.js';
 
 const ENCODINGS: readonly Encoding[] = ['json', 'msgpack', 'json'];
-const STEPS_MAX = 14;
+const STEPS_MAX = 18;
+const EMOJI = ['👍', '🎉', ':tada:'];
 const RUNS_MAX = 200;
 const TIME_LIMIT_MS = 40_000;
 
@@ -29,6 +39,12 @@ const actions = [
   'edit',
   'edit',
   'delete',
+  'react',
+  'react',
+  'unreact',
+  'pin',
+  'unpin',
+  'reply',
   'disconnect',
   'connect',
   'join',
@@ -50,8 +66,11 @@ const scripts = fc.tuple(...ENCODINGS.map(() => fc.array(step, { maxLength: STEP
   Step[][]
 >;
 
-/** A client that follows its script; what the room allows at no moment makes it throw. */
-async function follow(script: readonly Step[], member: Member, roomId: string): Promise<void> {
+/**
+ * A client that follows its script; what the room allows at no moment makes it throw. It edits and deletes what it
+ * sent itself, and answers, pins and reacts to what anybody has (`all`).
+ */
+async function follow(script: readonly Step[], member: Member, roomId: string, all: string[]): Promise<void> {
   const sent: string[] = [];
   const underWay: Promise<void>[] = [];
   let joined = true;
@@ -59,11 +78,37 @@ async function follow(script: readonly Step[], member: Member, roomId: string): 
     const running = tolerant(async () => {
       const client = member.client();
       const id = sent[target % Math.max(1, sent.length)];
+      const any = all[target % Math.max(1, all.length)];
+      const { token } = member.account;
+      const reaction = { message_id: any, emoji: EMOJI[target % EMOJI.length] };
       switch (action) {
         case 'send': {
           const content = `${member.account.username} ${target}`;
-          if (client !== null) sent.push((await client.ask<Ack>('send_message', { content }, roomId)).id);
-          else sent.push(dataOf(await rest.send(member.account.token, roomId, { content })).id);
+          const { id: fresh } =
+            client !== null
+              ? await client.ask<Ack>('send_message', { content }, roomId)
+              : dataOf(await rest.send(token, roomId, { content }));
+          sent.push(fresh);
+          all.push(fresh);
+          return;
+        }
+        case 'reply':
+          if (any !== undefined && client !== null) {
+            const body = { content: `reply ${target}`, thread_root: any };
+            sent.push((await client.ask<Ack>('send_message', body, roomId)).id);
+          }
+          return;
+        case 'react':
+          if (any !== undefined) await client?.ask('add_reaction', reaction, roomId);
+          return;
+        case 'unreact':
+          if (any !== undefined) await client?.ask('remove_reaction', reaction);
+          return;
+        case 'pin':
+        case 'unpin': {
+          if (any === undefined) return;
+          const { status } = await (action === 'pin' ? rest.pin(token, any) : rest.unpin(token, any));
+          if (status !== 200 && status !== 404) throw new Error(`${action} was answered ${status}`);
           return;
         }
         case 'edit':
@@ -119,6 +164,8 @@ test('whatever clients do at once, each one’s stream, joined over reconnection
     fc.asyncProperty(scripts, async (run) => {
       runs += 1;
       const room = await newRoom(rest, must(accounts[0]), accounts.slice(1));
+      for (const { id } of accounts.slice(1))
+        dataOf(await rest.patchMember(must(accounts[0]).token, room.id, id, { role: 'moderator' }));
       const members = accounts.map((account, index) =>
         createMember({ wsUrl: () => server.wsUrl, account, encoding: must(ENCODINGS[index]) }),
       );
@@ -127,8 +174,14 @@ test('whatever clients do at once, each one’s stream, joined over reconnection
           await member.connect();
           await member.join(room.id);
         }
-        await Promise.all(run.map((script, index) => follow(script, must(members[index]), room.id)));
+        const all: string[] = [];
+        await Promise.all(run.map((script, index) => follow(script, must(members[index]), room.id, all)));
         expect(await faultsOfRoom(server.url, room.id, members)).toEqual([]);
+        const history = await wholeHistory(rest, must(accounts[0]).token, room.id);
+        expect(countFaults(history)).toEqual([]);
+        const pins = dataOf(await rest.pins(must(accounts[0]).token, room.id));
+        const pinned = history.filter((message) => message.pinned).map(({ id }) => id);
+        expect(pins.map(({ id }) => id).sort()).toEqual(pinned.sort());
       } finally {
         for (const member of members) await member.disconnect();
       }

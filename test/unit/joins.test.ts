@@ -19,7 +19,7 @@ function joinUnderWay(waiting: () => boolean = () => true) {
   const answer = deferred<(JoinState | null)[]>();
   const joins = createJoins(
     { joinStates: () => answer.promise },
-    { changesAfter: async () => ({ head: null, changes: [] }) },
+    { messagesAfter: async () => ({ head: null, messages: [] }) },
     sequencer,
   );
   const outcomes: JoinOutcome[] = [];

@@ -7,7 +7,13 @@ import { messageOf } from '../../src/rooms/send-order.js';
 
 const author = { user_id: newId<UserId>(), username: 'ann' };
 const room = newId<RoomId>();
-const standing: Standing = { room_type: 'private', role: 'member', muted_until: null, username: 'ann' };
+const standing: Standing = {
+  room_type: 'private',
+  role: 'member',
+  muted_until: null,
+  slow_mode_s: 0,
+  username: 'ann',
+};
 
 /** A service whose sender's standing is known, and the contents in the order in which the writer got them. */
 function serviceWithKnownSender() {
@@ -22,6 +28,7 @@ function serviceWithKnownSender() {
     log: { known: async () => [] },
     admission: { of: () => standing, forget: () => {}, forgetUser: () => {} },
     writer: writer as BatchWriter,
+    slowMode: { run: () => Promise.reject(new Error('no room here is slow')) },
   });
   return { service, written };
 }

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { createMemoryHub, memoryBus } from '../../src/bus/memory-bus.js';
 import type { Bus } from '../../src/bus/port.js';
-import { newId, partitionOf, type RoomId } from '../../src/protocol/ids.js';
+import { newId, partitionOf, type RoomId, type UserId } from '../../src/protocol/ids.js';
 import type { Message } from '../../src/protocol/model.js';
 import type { LogEvent } from '../../src/rooms/events.js';
 import { connectRelay } from '../../src/shard/relay.js';
@@ -79,6 +79,10 @@ test('every kind of event arrives as it was, whatever its characters', async () 
     }),
     { ...event(room, 2, { edited: true, edited_at: AT }), type: 'message_updated' },
     { ...event(room, 3, { content: '', deleted_at: AT }), type: 'message_deleted' },
+    { ...event(room, 4), type: 'reaction_added', user_id: newId(), emoji: '👍🏽', count: 100_000 },
+    { ...event(room, 5), type: 'reaction_removed', user_id: newId(), emoji: ':tada:', count: 0 },
+    { ...event(room, 6, { pinned: true }), type: 'message_pinned', user_id: newId() },
+    { ...event(room, 7), type: 'message_unpinned', user_id: newId() },
     event(room, 2 ** 33, { content: 'x'.repeat(70_000) }),
   ];
   a.relay.publish(sent);
@@ -97,6 +101,30 @@ test('metadata as deep as a client may send it arrives', async () => {
   await until(() => b.offered.length + b.warnings.length > 0, 'the event or a warning');
   expect(b.warnings).toEqual([]);
   expect(b.offered).toEqual(sent);
+});
+
+test('a message that a batch changed often goes over the bus once', async () => {
+  const [a, b] = [memoryBus(hub, 'a'), await shard('b')];
+  buses.push(a);
+  const sizes: number[] = [];
+  const measured: Bus = {
+    ...a,
+    publish: (partition, entry) => {
+      sizes.push(entry.byteLength);
+      a.publish(partition, entry);
+    },
+  };
+  const relay = await connectRelay(measured, { shard: 0, shards: 1 }, () => {}, { warn: () => {} });
+  const { message, room_id } = event(newId(), 1, { content: 'x'.repeat(20_000) });
+  const sent = Array.from({ length: 100 }, (_, i): LogEvent => {
+    const reaction = { user_id: newId<UserId>(), emoji: '👍', count: i + 1 };
+    return { room_id, rev: i + 1, message, type: 'reaction_added', ...reaction };
+  });
+  relay.publish(sent);
+  await until(() => b.offered.length === sent.length, 'the events');
+  expect(b.offered).toEqual(sent);
+  expect(sizes).toHaveLength(1);
+  expect(sizes[0]).toBeLessThan(60_000);
 });
 
 test('a shard hears of its own partitions only', async () => {

@@ -54,6 +54,9 @@ const event = (type: string, rev: number, payload: Frame['payload']): Frame => (
   payload,
 });
 
+const reacted = (rev: number, message_id: string, user_id: string, count: number, type = 'reaction_added') =>
+  event(type, rev, { message_id, emoji: '👍', user_id, count });
+
 let view: RoomView;
 beforeEach(() => {
   view = createRoomView(ROOM);
@@ -80,6 +83,7 @@ describe('a room view', () => {
     ['a change that comes twice', () => view.event(created(1, 1))],
     ['a message number that skips', () => view.event(created(3, 2))],
     ['an event of an older state', () => view.event(event('message_updated', 2, { message: message(1, 1) }))],
+    ['a reaction to a message never seen', () => view.event(reacted(2, 'id-9', 'u', 1))],
     ['an event while apart', () => [view.apart(), view.event(created(2, 2))]],
     ['a resumed change that was known', () => view.joined(1, joined(1, 1, [message(1, 1)]))],
     ['resumed changes out of order', () => view.joined(1, joined(3, 3, [message(3, 3), message(2, 2)]))],
@@ -100,6 +104,33 @@ describe('a room view', () => {
     expect([view.behind(), view.rev()]).toEqual([true, 3]);
     view.synced(3, { messages: [message(4, 4), message(5, 5)], head_rev: 5, next_since: 5, more: false });
     expect([view.behind(), view.rev(), view.violations]).toEqual([false, 5, []]);
+  });
+
+  test('lays reactions and pins over the state it knows, and none over a newer one', () => {
+    view.joined(0, joined(1, 1, [message(1, 1)]));
+    view.event(reacted(2, 'id-1', 'a', 1));
+    view.event(reacted(3, 'id-1', 'b', 2));
+    view.event(reacted(4, 'id-1', 'a', 1, 'reaction_removed'));
+    view.event(event('message_pinned', 5, { message_id: 'id-1', user_id: 'a' }));
+    const reactions = [{ emoji: '👍', count: 1, user_ids: ['b'] }];
+    const now = { ...message(1, 5), pinned: true, reactions };
+    expect(differences(view, [now])).toEqual([]);
+    expect(differences(view, [{ ...now, pinned: false }])).not.toEqual([]);
+    expect(differences(view, [{ ...now, reactions: [] }])).not.toEqual([]);
+    view.event(
+      event('message_updated', 6, { message_id: 'id-1', message: { ...now, rev: 7, reactions: [] } }),
+    );
+    view.event(reacted(7, 'id-1', 'b', 0, 'reaction_removed'));
+    expect(differences(view, [{ ...now, rev: 7, reactions: [] }])).toEqual([]);
+  });
+
+  test('lays what came while it was behind over what the sync brings', () => {
+    view.joined(0, joined(2, 2, [message(1, 1)], { more: true, next_since: 1 }));
+    view.event(reacted(3, 'id-2', 'a', 1));
+    expect(view.behind()).toBe(true);
+    view.synced(1, { messages: [message(2, 2)], head_rev: 2, next_since: 2, more: false });
+    const reactions = [{ emoji: '👍', count: 1, user_ids: ['a'] }];
+    expect(differences(view, [message(1, 1), { ...message(2, 3), reactions }])).toEqual([]);
   });
 
   test('of a slow reader may miss changes, and is whole after the sync', () => {

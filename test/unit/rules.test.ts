@@ -14,10 +14,13 @@ import {
   canListMembers,
   canMute,
   canPatchRoom,
+  canPin,
+  canReact,
   canRead,
   canRemoveMember,
   canSeeRoom,
   canSend,
+  canUnreact,
   type Decision,
   enforce,
 } from '../../src/rooms/rules.js';
@@ -50,10 +53,13 @@ describe('a private or direct room does not exist for a stranger, whatever he tr
     send: (me) => canSend(me, NOW),
     'edit a message': (me) => canEditMessage(me, { user_id: ME, deleted: false }, NOW),
     'delete a message': (me) => canDeleteMessage(me, { user_id: ME, author_role: null }),
+    react: (me) => canReact(me, { deleted: false }, NOW),
+    'take a reaction back': (me) => canUnreact(me, { deleted: false }),
+    pin: (me) => canPin(me, { deleted: false }),
     patch: (me) => canPatchRoom(me, { name: 'new' }),
     delete: canDeleteRoom,
-    join: canJoin,
-    add: (me) => canAddMember(me, 'member'),
+    join: (me) => canJoin(me, true),
+    add: (me) => canAddMember(me, 'member', true),
     'change a role': (me) => canChangeRole(me, other('member'), 'moderator', 1),
     mute: (me) => canMute(me, other('member')),
     remove: (me) => canRemoveMember(me, other('member'), 1),
@@ -74,9 +80,9 @@ describe('a private or direct room does not exist for a stranger, whatever he tr
 
 test('anybody sees and may join a public room; a member may ask to join again anywhere', () => {
   expectByRole(canSeeRoom, 'public', [null, null, null, null]);
-  expectByRole(canJoin, 'public', [null, null, null, null]);
-  expectByRole(canJoin, 'private', ['not_found', null, null, null]);
-  expectByRole(canJoin, 'direct', ['not_found', null, null, null]);
+  expectByRole((me) => canJoin(me, false), 'public', [null, null, null, null]);
+  expectByRole((me) => canJoin(me, false), 'private', ['not_found', null, null, null]);
+  expectByRole((me) => canJoin(me, false), 'direct', ['not_found', null, null, null]);
 });
 
 test('every member reads, lists members and sends', () => {
@@ -89,7 +95,7 @@ test('every member reads, lists members and sends', () => {
   }
 });
 
-test('a mute holds until its moment, for sends and edits, not for deleting one’s own', () => {
+test('a mute holds until its moment, for sends, edits and reactions, not for taking back one’s own', () => {
   const mine = { user_id: ME, deleted: false, author_role: 'member' as const };
   for (const [muted_until, expected] of [
     [null, null],
@@ -100,7 +106,9 @@ test('a mute holds until its moment, for sends and edits, not for deleting one�
     const me = actor('member', 'private', muted_until);
     expect(canSend(me, NOW)).toBe(expected);
     expect(canEditMessage(me, mine, NOW)).toBe(expected);
+    expect(canReact(me, mine, NOW)).toBe(expected);
     expect(canDeleteMessage(me, mine)).toBeNull();
+    expect(canUnreact(me, mine)).toBeNull();
     expect(canRead(me)).toBeNull();
   }
 });
@@ -111,6 +119,25 @@ test('only its author edits a message, and nobody a tombstone', () => {
   expectByRole(edit(ME, false), 'private', ['not_found', null, null, null]);
   expectByRole(edit(OTHER, false), 'private', ['not_found', 'forbidden', 'forbidden', 'forbidden']);
   expectByRole(edit(ME, true), 'private', ['not_found', 'not_found', 'not_found', 'not_found']);
+});
+
+test('every member reacts, moderators and admins pin, and nobody does either to a tombstone', () => {
+  const there = { deleted: false };
+  const gone = { deleted: true };
+  for (const [type, stranger] of [
+    ['public', 'not_a_member'],
+    ['private', 'not_found'],
+  ] as const) {
+    expectByRole((me) => canReact(me, there, NOW), type, [stranger, null, null, null]);
+    expectByRole((me) => canUnreact(me, there), type, [stranger, null, null, null]);
+    expectByRole((me) => canPin(me, there), type, [stranger, 'forbidden', null, null]);
+    const refused: ByRole = [stranger, 'not_found', 'not_found', 'not_found'];
+    expectByRole((me) => canReact(me, gone, NOW), type, refused);
+    expectByRole((me) => canUnreact(me, gone), type, refused);
+    expectByRole((me) => canPin(me, gone), type, refused);
+  }
+  expect(canPin(actor('admin', 'direct'), there)).toBeNull();
+  expect(canPin(actor('moderator', 'private', NOW + 1), there)).toBeNull(); // a pin says nothing
 });
 
 /** Asker × subject for everything that is "acting on somebody": who ranks at least moderator and higher. */
@@ -164,7 +191,7 @@ test.each([
   ['moderator', ['not_found', 'forbidden', 'forbidden', null]],
   ['admin', ['not_found', 'forbidden', 'forbidden', null]],
 ] as const)('moderators add to roles below their own, admins to any: a %s', (role, expected) => {
-  expectByRole((me) => canAddMember(me, role), 'private', expected);
+  expectByRole((me) => canAddMember(me, role, false), 'private', expected);
 });
 
 describe('only admins change roles, and not those of admins', () => {
@@ -207,7 +234,7 @@ test('a direct room keeps its two admins and has no name, but can be described a
   expect(canLeave(admin, 2)).toBe('conflict');
   expect(canRemoveMember(admin, myself('admin'), 2)).toBe('conflict');
   expect(canRemoveMember(admin, other('admin'), 2)).toBe('conflict');
-  expect(canAddMember(admin, 'member')).toBe('conflict');
+  expect(canAddMember(admin, 'member', false)).toBe('conflict');
   expect(canChangeRole(admin, myself('admin'), 'member', 2)).toBe('conflict');
   expect(canMute(admin, other('admin'))).toBe('forbidden');
   expect(canPatchRoom(admin, { name: 'new' })).toBe('conflict');

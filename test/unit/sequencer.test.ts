@@ -25,8 +25,9 @@ class FakeLog implements Pick<MessageLog, 'changesAfter' | 'heads'> {
     if (this.away) throw new LogUnavailable();
     if (!this.rooms.has(room_id)) return { head: null, changes: [] };
     const later = this.of(room_id).filter(({ message }) => message.rev > rev);
-    const changes = later.sort((a, b) => a.message.rev - b.message.rev).slice(0, limit);
-    return { head: this.head(room_id), changes };
+    const head = this.head(room_id);
+    const changes = head.head_rev - rev > limit ? [] : later.sort((a, b) => a.message.rev - b.message.rev);
+    return { head, changes };
   }
 
   head(room_id: RoomId) {
@@ -48,7 +49,7 @@ class FakeLog implements Pick<MessageLog, 'changesAfter' | 'heads'> {
     const times = { edited: false, edited_at: null, created_at: AT, updated_at: AT, deleted_at: null };
     const ids = { id: newId(), room_id, user_id: newId(), username: 'ann', seq_no: head_seq + 1, rev };
     const message: Message = { ...ids, ...plain, ...unused, ...times };
-    this.of(room_id).push({ message, created_rev: rev, edit_revs: [] });
+    this.of(room_id).push({ message, created_rev: rev, edit_revs: [], marks: [] });
     return { room_id, rev, type: 'new_message', message };
   }
 
