@@ -1,12 +1,12 @@
+import { startHub } from './bus/local-hub.js';
 import { loadConfig, readDotEnv } from './config.js';
 import { startFront } from './front/front.js';
 import { startHost } from './host.js';
-import { freePort } from './lib/free-port.js';
 import type { ThreadMetrics } from './ipc/process-messages.js';
+import { freePort } from './lib/free-port.js';
 import { createLogger, isLogLevel, nextLogLevel } from './observability/logger.js';
 import { serveMetrics } from './observability/metrics-server.js';
 import { serveAsChild, takeFaults } from './serve.js';
-import { startHub } from './bus/local-hub.js';
 import { supervise } from './supervisor.js';
 
 /**
@@ -94,12 +94,24 @@ async function start(): Promise<() => Promise<void>> {
 async function serve(host: Awaited<ReturnType<typeof startHost>>): Promise<Serving> {
   const port = await freePort(config.server);
   if (config.processes === 1) {
-    const front = await startFront({ config: { ...config, server: { ...config.server, port } }, ...host, index: 0, hubPath: null, log });
+    const front = await startFront({
+      config: { ...config, server: { ...config.server, port } },
+      ...host,
+      index: 0,
+      hubPath: null,
+      log,
+    });
     if (process.env.PARLEY_TEST_FAULTS === '1' && config.nodeEnv === 'test') takeFaults(front);
     return front;
   }
   const hub = config.redis === null ? await startHub() : null;
-  const supervisor = await supervise({ port, processes: config.processes, host, hubPath: hub?.path ?? null, log });
+  const supervisor = await supervise({
+    port,
+    processes: config.processes,
+    host,
+    hubPath: hub?.path ?? null,
+    log,
+  });
   return {
     ...supervisor,
     async drain() {

@@ -106,12 +106,13 @@ export async function supervise(options: {
     async drain() {
       draining = true;
       await Promise.all(
-        children.map(({ process: child }) => {
-          if (child.exitCode !== null || child.signalCode !== null) return;
-          const gone = new Promise((resolve) => child.once('exit', resolve));
-          tell(child, { t: 'drain' });
-          return gone;
-        }),
+        children
+          .filter(({ process: child }) => child.exitCode === null && child.signalCode === null)
+          .map(({ process: child }) => {
+            const gone = new Promise((resolve) => child.once('exit', resolve));
+            tell(child, { t: 'drain' });
+            return gone;
+          }),
       );
     },
   };

@@ -44,7 +44,13 @@ export async function startFront(options: {
   const links = () => present(parts.links);
   const metrics = createFrontMetrics(() => ({ sockets, links: links() }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
-  const sockets = registerSockets(app, { config, links, metrics, sessions: () => present(parts.sessions), log });
+  const sockets = registerSockets(app, {
+    config,
+    links,
+    metrics,
+    sessions: () => present(parts.sessions),
+    log,
+  });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
   const database = () =>

@@ -55,7 +55,15 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
   const isHead = req.getMethod() === 'head';
   const corsHeaders = cors.headers(req.getHeader('origin'), req.getHeader('host'));
 
-  const answer = ({ status, body, headers = [], contentType, retryAfterMs, code, close = false }: Answer): void => {
+  const answer = ({
+    status,
+    body,
+    headers = [],
+    contentType,
+    retryAfterMs,
+    code,
+    close = false,
+  }: Answer): void => {
     if (!open) return;
     open = false;
     onAnswer?.(code ?? 'ok');

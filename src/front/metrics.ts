@@ -57,7 +57,11 @@ export function createFrontMetrics(parts: () => { sockets: Sockets; links: Shard
     },
   });
   level('parley_topics', 'Rooms that sockets of this process have joined.', (s) => s.counts().topics);
-  level('parley_slow_readers', 'Sockets that have missed events and not drained yet.', (s) => s.counts().slow);
+  level(
+    'parley_slow_readers',
+    'Sockets that have missed events and not drained yet.',
+    (s) => s.counts().slow,
+  );
   level('parley_users_present', 'Users who are shown as online or away.', (s) => s.counts().present);
   new Counter({
     name: 'parley_websocket_closes_total',
@@ -71,7 +75,11 @@ export function createFrontMetrics(parts: () => { sockets: Sockets; links: Shard
   });
   total('parley_websocket_opens_total', 'WebSockets opened.', (s) => s.totals.opened);
   total('parley_websocket_frames_received_total', 'Frames from clients.', (s) => s.totals.framesIn);
-  total('parley_websocket_frames_sent_total', 'Frames to clients, a publish counted once a socket.', (s) => s.totals.framesOut);
+  total(
+    'parley_websocket_frames_sent_total',
+    'Frames to clients, a publish counted once a socket.',
+    (s) => s.totals.framesOut,
+  );
   total('parley_websocket_bad_frames_total', 'Frames that could not be read.', (s) => s.totals.badFrames);
   total('parley_events_published_total', 'Events published to topics.', (s) => s.totals.published);
   total('parley_resyncs_total', 'Sockets told that they missed events.', (s) => s.totals.resyncs);
@@ -81,7 +89,9 @@ export function createFrontMetrics(parts: () => { sockets: Sockets; links: Shard
     labelNames: ['shard'],
     registers,
     collect() {
-      parts().links.underway().forEach((count, shard) => this.set({ shard: String(shard) }, count));
+      for (const [shard, count] of parts().links.underway().entries()) {
+        this.set({ shard: String(shard) }, count);
+      }
     },
   });
   new Gauge({
@@ -90,7 +100,9 @@ export function createFrontMetrics(parts: () => { sockets: Sockets; links: Shard
     labelNames: ['shard'],
     registers,
     collect() {
-      parts().links.stats().forEach((stats, shard) => this.set({ shard: String(shard) }, stats === null ? 0 : 1));
+      for (const [shard, stats] of parts().links.stats().entries()) {
+        this.set({ shard: String(shard) }, stats === null ? 0 : 1);
+      }
     },
   });
   new Counter({

@@ -1,8 +1,8 @@
 import type { Config } from '../config.js';
 import type { Caller } from '../ipc/messages.js';
+import { wallClockMs } from '../lib/wall-clock.js';
 import { type CloseReason, Refusal } from '../protocol/errors.js';
 import { answer, BadFrame, type ClientFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
-import { wallClockMs } from '../lib/wall-clock.js';
 import { shardOf } from '../protocol/ids.js';
 import type { ResumePayload } from '../protocol/requests.js';
 import type { FrontMetrics } from './metrics.js';

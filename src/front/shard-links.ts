@@ -288,7 +288,10 @@ export function startShards(options: {
     },
     stats: () => links.map((link) => link.stats),
     metrics: () =>
-      scrapes.ask(links.filter((link) => link.port !== null), (link, id) => send(link, { t: 'metrics', id })),
+      scrapes.ask(
+        links.filter((link) => link.port !== null),
+        (link, id) => send(link, { t: 'metrics', id }),
+      ),
     underway: () => links.map((link) => link.pending.size),
     restarts: () => restarts,
     async drain() {

@@ -1,6 +1,7 @@
 import type { TemplatedApp, WebSocket } from 'uWebSockets.js';
 import type { Config } from '../config.js';
 import type { Caller } from '../ipc/messages.js';
+import { secondsSince } from '../lib/wall-clock.js';
 import type { Logger } from '../observability/logger.js';
 import { CLOSE_CODES, type CloseReason, problem } from '../protocol/errors.js';
 import {
@@ -29,7 +30,6 @@ import { createRequests } from './requests.js';
 import type { Sessions } from './sessions.js';
 import type { FrameReply, ShardEvents, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
-import { secondsSince } from '../lib/wall-clock.js';
 import { createTopics } from './topics.js';
 import { upgradeHandler } from './upgrade.js';
 
@@ -50,7 +50,10 @@ export interface Sockets {
   closeAll(): void;
   counts(): { json: number; msgpack: number; topics: number; slow: number };
   readonly closes: Map<number, number>;
-  readonly totals: Record<'opened' | 'framesIn' | 'framesOut' | 'badFrames' | 'published' | 'resyncs', number>;
+  readonly totals: Record<
+    'opened' | 'framesIn' | 'framesOut' | 'badFrames' | 'published' | 'resyncs',
+    number
+  >;
 }
 
 /** The WebSocket side of the front (PROTOCOL §3). `links` is set before the first socket opens. */

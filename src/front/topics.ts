@@ -57,7 +57,10 @@ export function createTopics(app: TemplatedApp): Topics {
       const topic = topics.get(room_id);
       if (topic === undefined) return 0;
       if (rev !== null) topic.rev = rev;
-      const counted = { json: json === null ? 0 : topic.count.json, msgpack: msgpack === null ? 0 : topic.count.msgpack };
+      const counted = {
+        json: json === null ? 0 : topic.count.json,
+        msgpack: msgpack === null ? 0 : topic.count.msgpack,
+      };
       if (json !== null && counted.json > 0) app.publish(topicName(Encoding.json, room_id), json, false);
       if (msgpack !== null && counted.msgpack > 0) {
         app.publish(topicName(Encoding.msgpack, room_id), msgpack, true);

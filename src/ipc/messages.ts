@@ -1,8 +1,8 @@
 import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
-import type { ThreadMetrics } from './process-messages.js';
 import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
+import type { ThreadMetrics } from './process-messages.js';
 
 /**
  * Every message between the front (main thread) and a shard (worker thread). Each direction is ordered.
@@ -148,12 +148,8 @@ export type ToFront =
   | { readonly t: 'metrics'; readonly id: number; readonly metrics: ThreadMetrics }
   | { readonly t: 'drained' };
 
-/** Figures a shard reports once a second, as totals since its start unless said. */
+/** What a shard reports once a second. */
 export interface ShardStats {
-  readonly messages_committed: number;
-  readonly batches: number;
-  readonly tracked_rooms: number;
-  readonly gaps_filled: number;
   /** Share of the last second that the thread's event loop was busy, 0–1. */
   readonly utilization: number;
   readonly database_up: boolean;

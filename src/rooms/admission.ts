@@ -15,6 +15,7 @@ export interface Admission {
   forget(room_id: RoomId, user_id: UserId | null): void;
   /** Forgets a user in every room. */
   forgetUser(user_id: UserId): void;
+  readonly lookups: { hits: number; misses: number };
 }
 
 interface Load {
@@ -30,6 +31,7 @@ interface Load {
 export function createAdmission(reader: StandingReader): Admission {
   const known = new LRUCache<RoomId, Map<UserId, Standing>>({ max: ROOMS_MAX, ttl: TTL_MS });
   const loading = new Map<string, Load>();
+  const lookups = { hits: 0, misses: 0 };
   let waiting: Load[] = [];
 
   function keep(load: Load, standing: Standing | null): void {
@@ -80,7 +82,13 @@ export function createAdmission(reader: StandingReader): Admission {
   }
 
   return {
-    of: (room_id, user_id) => known.get(room_id)?.get(user_id) ?? load(room_id, user_id),
+    of(room_id, user_id) {
+      const found = known.get(room_id)?.get(user_id);
+      if (found === undefined) lookups.misses++;
+      else lookups.hits++;
+      return found ?? load(room_id, user_id);
+    },
+    lookups,
     forget(room_id, user_id) {
       if (user_id === null) known.delete(room_id);
       else known.get(room_id)?.delete(user_id);

@@ -56,8 +56,12 @@ export interface BatchWriter {
   /** Resolves when nothing waits any more. */
   idle(): Promise<void>;
   close(): void;
-  readonly totals: { messages: number; batches: number };
+  /** Changes that wait or are being committed. */
+  readonly waiting: () => number;
 }
+
+/** Hears of every committed batch: its kind and size, the seconds of its statement, and those its jobs had waited. */
+export type ObserveBatch = (kind: string, size: number, seconds: number, waits: readonly number[]) => void;
 
 /**
  * @param committed hears of every committed change before whoever asked for it; in a room's order
@@ -67,9 +71,9 @@ export function createBatchWriter(
   log: MessageLog,
   committed: (events: readonly LogEvent[]) => void,
   report: (error: unknown) => void,
+  observe: ObserveBatch = () => {},
 ): BatchWriter {
   const queues = new Map<RoomId, Job[]>();
-  const totals = { messages: 0, batches: 0 };
   const waiting = new Map<Clock, (error: unknown) => void>(); // oldest first
   let cycle: Promise<void> | null = null;
 
@@ -129,12 +133,14 @@ export function createBatchWriter(
   async function insert(jobs: readonly SendJob[], again: boolean): Promise<void> {
     if (jobs.length === 0) return;
     const at = new Date();
+    const begun = performance.now();
     try {
       const bases = await log.insert(
         jobs.map((job) => job.order),
         at,
       );
       settleInserted(jobs, bases, at);
+      observed('send', jobs, begun);
     } catch (error) {
       if (error instanceof LogUnavailable) return retryInsert(jobs);
       if (error instanceof DuplicateIds) return insertTheNew(jobs, again);
@@ -191,8 +197,6 @@ export function createBatchWriter(
       ordinals.set(job.order.room_id, ord);
       done.push({ job, message: messageOf(job.order, base.seq + ord, base.rev + ord, createdAt) });
     }
-    totals.messages += done.length;
-    totals.batches += 1;
     committed(done.map(({ message }) => eventOf(message)));
     for (const { job, message } of done) job.resolve({ sent: message });
   }
@@ -208,10 +212,12 @@ export function createBatchWriter(
     try {
       jobs = await decideAll(log, asked);
       if (jobs.length === 0) return;
+      const begun = performance.now();
       const outcomes = await changes[kind](
         jobs.map((job) => job.order),
         new Date(),
       );
+      observed(kind, jobs, begun);
       const changed = jobs.map((job, i) => ({ job, outcome: outcomes[i] ?? null }));
       committed(changed.flatMap(({ job, outcome }) => eventsOf(kind, job.order, outcome)));
       for (const { job, outcome } of changed) settleChange(job, outcome);
@@ -219,6 +225,11 @@ export function createBatchWriter(
       if (jobs.length === 1 || error instanceof LogUnavailable) return failAll(jobs, error, report);
       for (const job of jobs) await commitChanges(kind, [job]); // one bad order fails alone
     }
+  }
+
+  function observed(kind: string, jobs: readonly { readonly clock: Clock }[], begun: number): void {
+    const waits = jobs.map(({ clock }) => (begun - clock.queuedAt) / 1_000);
+    observe(kind, jobs.length, (performance.now() - begun) / 1_000, waits);
   }
 
   function queued<T>(make: (ends: Ends<T>) => Job): Promise<T> {
@@ -238,7 +249,7 @@ export function createBatchWriter(
       while (cycle !== null) await cycle;
     },
     close: () => clearInterval(sweep),
-    totals,
+    waiting: () => waiting.size,
   };
 }
 

@@ -1,5 +1,10 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Bus } from '../bus/port.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
+import type { Queried } from '../observability/timed.js';
+import type { Admission } from '../rooms/admission.js';
+import type { BatchWriter } from '../rooms/batch-writer.js';
+import type { Sequencer } from '../rooms/sequencer.js';
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const SIZE_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 150, 200, 256];
@@ -12,7 +17,9 @@ export interface ShardMetrics {
   /** A request arrived. @param seconds since the front received it */
   readonly arrived: (seconds: number) => void;
   /** An operation of the store ended, well or not. */
-  readonly queried: (operation: string, ok: boolean, seconds: number) => void;
+  readonly queried: Queried;
+  /** Adds the totals of a shard's parts, once they exist. */
+  readonly watch: (totals: ShardTotals) => void;
 }
 
 /** Totals that a shard's parts keep for themselves, read when scraped. */
@@ -24,7 +31,7 @@ export interface ShardTotals {
   readonly caches: Readonly<Record<string, () => { hits: number; misses: number }>>;
 }
 
-export function createShardMetrics(of: { process: number; shard: number }, totals: () => ShardTotals): ShardMetrics {
+export function createShardMetrics(of: { process: number; shard: number }): ShardMetrics {
   const registry = threadRegistry(`shard-${of.shard}`);
   registry.setDefaultLabels({ process: String(of.process), thread: `shard-${of.shard}` });
   const registers = [registry];
@@ -55,7 +62,6 @@ export function createShardMetrics(of: { process: number; shard: number }, total
     buckets: LATENCY_BUCKETS,
     registers,
   });
-  registerTotals(registers, totals);
   return {
     registry,
     batch(kind, count, seconds, waits) {
@@ -65,12 +71,13 @@ export function createShardMetrics(of: { process: number; shard: number }, total
       for (const wait of waits) stage.observe({ stage: 'wait' }, wait);
     },
     arrived: (seconds) => stage.observe({ stage: 'to_shard' }, seconds),
-    queried: (operation, ok, seconds) => queries.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds),
+    queried: (operation, ok, seconds) =>
+      queries.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds),
+    watch: (totals) => registerTotals(registers, totals),
   };
 }
 
-function registerTotals(registers: Registry[], totals: () => ShardTotals): void {
-  const { counters, gauges, caches } = totals();
+function registerTotals(registers: Registry[], { counters, gauges, caches }: ShardTotals): void {
   for (const [name, [help, read]] of Object.entries(counters)) {
     new Counter({
       name: `parley_${name}_total`,
@@ -83,7 +90,14 @@ function registerTotals(registers: Registry[], totals: () => ShardTotals): void 
     });
   }
   for (const [name, [help, read]] of Object.entries(gauges)) {
-    new Gauge({ name: `parley_${name}`, help, registers, collect() { this.set(read()); } });
+    new Gauge({
+      name: `parley_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
   }
   new Counter({
     name: 'parley_cache_lookups_total',
@@ -99,4 +113,38 @@ function registerTotals(registers: Registry[], totals: () => ShardTotals): void 
       }
     },
   });
+}
+
+/** What a shard's parts count by themselves. */
+export function shardTotals(parts: {
+  readonly sequencer: Sequencer;
+  readonly admission: Admission;
+  readonly writer: BatchWriter;
+  readonly bus: Bus;
+}): ShardTotals {
+  const { sequencer, admission, writer, bus } = parts;
+  return {
+    counters: {
+      gaps_filled: [
+        'Events read from the log because nobody told of them.',
+        () => sequencer.totals.gapsFilled,
+      ],
+      bus_published: ['Entries and signals sent to other nodes.', () => bus.stats().published],
+      bus_dropped: [
+        'Entries and signals that could not be sent; the log has them.',
+        () => bus.stats().dropped,
+      ],
+      bus_received: ['Entries and signals of other nodes.', () => bus.stats().received],
+      bus_missed: ['Entries of other nodes that never came.', () => bus.stats().missed],
+      bus_reconnects: ['Connections to the bus made anew.', () => bus.stats().reconnects],
+      bus_watchdog_trips: ['Connections to the bus given up for silence.', () => bus.stats().watchdogTrips],
+    },
+    gauges: {
+      tracked_rooms: ['Rooms whose log a shard follows.', () => sequencer.totals.trackedRooms()],
+      changes_waiting: ['Changes that wait for their commit or are in it.', () => writer.waiting()],
+      bus_healthy: ['Whether entries pass between nodes, 1 or 0.', () => Number(bus.healthy())],
+      bus_lag_seconds: ['How long the last entry of another node took.', () => bus.stats().lagMs / 1_000],
+    },
+    caches: { standings: () => admission.lookups },
+  };
 }

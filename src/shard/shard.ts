@@ -10,7 +10,9 @@ import type { RouteName } from '../http/routes.js';
 import type { HttpHandler } from '../http/types.js';
 import { UNBUILT } from '../http/unbuilt.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
+import { secondsSince } from '../lib/wall-clock.js';
 import { createLogger } from '../observability/logger.js';
+import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import { createAdmission } from '../rooms/admission.js';
@@ -42,7 +44,7 @@ import { editsOf, thread } from '../store/threads.js';
 import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
-import { createShardMetrics } from './metrics.js';
+import { createShardMetrics, shardTotals } from './metrics.js';
 import { createOutbox, type Outbox } from './outbox.js';
 import { connectRelay } from './relay.js';
 
@@ -63,30 +65,33 @@ export async function runShard(start: ShardStart): Promise<void> {
   const db = openDatabase(start.databaseUrl, config.dbPoolSize, `parley-shard-${shard}`);
   const outbox = createOutbox(port);
   const where = { shard, shards: config.shards };
-  const messagesLog = messageLog(db);
+  const metrics = createShardMetrics({ process: start.index, shard });
+  const messagesLog = timed(messageLog(db), metrics.queried);
   const sequencer = createSequencer(messagesLog, eventSink(outbox), report);
   const bus = openBus(config, start.hubPath, start.nodeId, log);
-  const metrics = createShardMetrics({ process: start.index, shard }, () => totals);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
   const committed = (events: readonly LogEvent[]) => {
     sequencer.offer(events);
     relay.publish(events);
   };
-  const writer = createBatchWriter(messagesLog, committed, report);
-  const admission = createAdmission(standingReader(db));
+  const writer = createBatchWriter(messagesLog, committed, report, metrics.batch);
+  const admission = createAdmission(timed(standingReader(db), metrics.queried));
   const slowMode = createSlowMode(slowModeStore(db), report);
   const messages = createMessageService({ log: messagesLog, admission, writer, slowMode });
   const markRead = createReadMarks((marks) => advanceReadMarks(db, marks));
-  const joinReader = { joinStates: joinStates.bind(null, db) };
-  const reader = {
-    history: history.bind(null, db),
-    seqOf: seqOf.bind(null, db),
-    messageById: messageById.bind(null, db),
-    roomOf: roomOf.bind(null, db),
-    thread: thread.bind(null, db),
-    editsOf: editsOf.bind(null, db),
-    pinsOf: pinsOf.bind(null, db),
-  };
+  const joinReader = timed({ joinStates: joinStates.bind(null, db) }, metrics.queried);
+  const reader = timed(
+    {
+      history: history.bind(null, db),
+      seqOf: seqOf.bind(null, db),
+      messageById: messageById.bind(null, db),
+      roomOf: roomOf.bind(null, db),
+      thread: thread.bind(null, db),
+      editsOf: editsOf.bind(null, db),
+      pinsOf: pinsOf.bind(null, db),
+    },
+    metrics.queried,
+  );
   const cpu = createCpuLink(outbox);
   const joins = createJoins(joinReader, messagesLog, sequencer);
   const frames: FrameServices = {
@@ -98,7 +103,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     joins,
   };
   const accounts = createAccounts({
-    store: accountStore(db),
+    store: timed(accountStore(db), metrics.queried),
     hasher: cpu.hasher,
     ends: {
       end(user_id, sids) {
@@ -144,6 +149,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   }
 
   async function answerFrame(request: Extract<ToShard, { t: 'frame' }>): Promise<void> {
+    if (request.type === 'send_message') metrics.arrived(secondsSince(request.at));
     const liveness = { late: false };
     try {
       const work = runFrame(request, frames, liveness);
@@ -227,6 +233,8 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
   }
 
+  metrics.watch(shardTotals({ sequencer, admission, writer, bus }));
+
   let databaseUp = true;
   let utilization = performance.eventLoopUtilization();
   const statsTimer = setInterval(() => {
@@ -237,10 +245,6 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({
       t: 'stats',
       stats: {
-        messages_committed: writer.totals.messages,
-        batches: writer.totals.batches,
-        tracked_rooms: sequencer.totals.trackedRooms(),
-        gaps_filled: sequencer.totals.gapsFilled,
         utilization: performance.eventLoopUtilization(now, utilization).utilization,
         database_up: databaseUp,
       },
@@ -270,7 +274,8 @@ function eventSink(outbox: Outbox): EventSink {
       const frame = logEventFrame(event);
       const json = encoded(Encoding.json, listeners.json, frame);
       const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
-      const created = event.type === 'new_message' ? { created_ms: Date.parse(event.message.created_at) } : {};
+      const created =
+        event.type === 'new_message' ? { created_ms: Date.parse(event.message.created_at) } : {};
       outbox.post({ t: 'publish', room_id: event.room_id, rev: event.rev, ...created, json, msgpack });
     },
     resync: (room_id, rev) => outbox.post({ t: 'resync', room_id, rev }),

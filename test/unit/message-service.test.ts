@@ -26,7 +26,12 @@ function serviceWithKnownSender() {
   };
   const service = createMessageService({
     log: { known: async () => [] },
-    admission: { of: () => standing, forget: () => {}, forgetUser: () => {} },
+    admission: {
+      of: () => standing,
+      forget: () => {},
+      forgetUser: () => {},
+      lookups: { hits: 0, misses: 0 },
+    },
     writer: writer as BatchWriter,
     slowMode: { run: () => Promise.reject(new Error('no room here is slow')) },
   });
