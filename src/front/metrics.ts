@@ -40,6 +40,14 @@ export function registerMetrics(app: TemplatedApp, sockets: Sockets, links: Shar
       this.set(sockets.counts().topics);
     },
   });
+  new Gauge({
+    name: 'parley_users_present',
+    help: 'Users who are shown as online or away.',
+    registers,
+    collect() {
+      this.set(sockets.counts().present);
+    },
+  });
   new Counter({
     name: 'parley_websocket_closes_total',
     help: 'Closed WebSockets by close code.',
