@@ -18,6 +18,15 @@ const READS_AT_ONCE_MAX = 256; // that one socket can't spend a shard's credit
 /** The frames that WS_SENDS_PER_SECOND counts: each is a commit. */
 const WRITES: ReadonlySet<ClientFrame['type']> = new Set(['send_message', 'edit_message', 'delete_message']);
 
+/** The frames that cost little each, and come often. */
+const SIGNALS: ReadonlySet<ClientFrame['type']> = new Set([
+  'mark_read',
+  'user_typing',
+  'user_stopped_typing',
+]);
+/** For a user: more than people cause by typing, and as many at once as a "mark all as read" sends. */
+const SIGNAL_RATE = { perSecond: 50, burst: 500 };
+
 type Common = Omit<FrameRequest, 't' | 'id' | 'room_id' | 'payload'>;
 
 /** Commands of authenticated sockets on their way to the shards, and what is kept of those under way. */
@@ -40,10 +49,12 @@ export function createRequests(deps: {
   const { send, close } = deps;
   const { wsSendsPerSecond } = deps.config.limits;
   const sends = createLimiter({ perSecond: wsSendsPerSecond, burst: wsSendsPerSecond * 2 });
+  const signals = createLimiter(SIGNAL_RATE);
   let lastResume = 0;
 
   function command(socket: Socket, frame: ClientFrame, caller: Caller): void {
-    const wait = WRITES.has(frame.type) ? sends.take(caller.user_id) : 0;
+    const limiter = WRITES.has(frame.type) ? sends : SIGNALS.has(frame.type) ? signals : null;
+    const wait = limiter?.take(caller.user_id) ?? 0;
     const over = wait === 0 ? null : { retry_after_ms: wait };
     if (over !== null) deps.limited('sends');
     if (over !== null && frame.type !== 'send_message') {

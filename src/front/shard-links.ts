@@ -46,8 +46,12 @@ export interface ShardEvents {
   toUser(event: Extract<ToFront, { t: 'to_user' }>, json: Uint8Array, msgpack: Uint8Array): void;
   revoke(event: Extract<ToFront, { t: 'revoke' }>): void;
   sessionsEnded(event: Extract<ToFront, { t: 'sessions_ended' }>): void;
+  statuses(event: Extract<ToFront, { t: 'statuses' }>): void;
+  statusChosen(event: Extract<ToFront, { t: 'status_chosen' }>): void;
   /** The subscriptions to rooms of this shard that stand. */
   standing(shard: number): readonly StandingSubscription[];
+  /** Everybody who isn't offline. */
+  present(): Extract<ToShard, { t: 'presence' }>;
 }
 
 type Pending =
@@ -72,7 +76,10 @@ export interface ShardLinks extends ShardGateway {
   /** Sends a socket's frame; its outcome comes as `reply` or `lost`. */
   frame(shard: number, request: Omit<FrameRequest, 'id' | 't'>): void;
   /** A message that needs no answer. */
-  tell(shard: number, message: Extract<ToShard, { t: 'release' | 'crash' | 'log_level' }>): void;
+  tell(
+    shard: number,
+    message: Extract<ToShard, { t: 'release' | 'crash' | 'presence' | 'read_statuses' | 'log_level' }>,
+  ): void;
   /** The figures of the shards that answer in time. */
   metrics(): Promise<readonly ThreadMetrics[]>;
   /** Requests each shard has yet to answer. */
@@ -134,6 +141,8 @@ export function startShards(options: {
     );
     const rooms = events.standing(link.shard);
     if (rooms.length > 0) send(link, { t: 'restore', rooms });
+    const present = events.present();
+    if (present.online.length + present.away.length > 0) send(link, present);
   }
 
   /** The thread is gone: whoever waited for it is told, and it is started again. */
@@ -212,6 +221,9 @@ export function startShards(options: {
         if (message.done) link.pending.delete(message.id);
         return events.reply(message, view(message.at), pending.kind === 'frame' ? pending.request : null);
       }
+      case 'done':
+        link.pending.delete(message.id);
+        return;
       case 'publish':
         return events.publish(
           message,
@@ -235,6 +247,10 @@ export function startShards(options: {
         return events.revoke(message);
       case 'sessions_ended':
         return events.sessionsEnded(message);
+      case 'statuses':
+        return events.statuses(message);
+      case 'status_chosen':
+        return events.statusChosen(message);
       case 'notice':
         for (const other of links) if (other !== link) send(other, message);
         return;

@@ -26,6 +26,7 @@ import { addressReader } from './client-address.js';
 import { createCors } from './cors.js';
 import type { FrontMetrics } from './metrics.js';
 import type { TokenCheck } from './ports.js';
+import { startPresence } from './presence-signals.js';
 import { createRequests } from './requests.js';
 import type { Sessions } from './sessions.js';
 import type { FrameReply, ShardEvents, ShardLinks } from './shard-links.js';
@@ -48,7 +49,7 @@ export interface Sockets {
   bye(): void;
   /** Closes all with 1012. */
   closeAll(): void;
-  counts(): { json: number; msgpack: number; topics: number; slow: number };
+  counts(): { json: number; msgpack: number; topics: number; slow: number; present: number };
   readonly closes: Map<number, number>;
   readonly totals: Record<
     'opened' | 'framesIn' | 'framesOut' | 'badFrames' | 'published' | 'resyncs',
@@ -73,6 +74,7 @@ export function registerSockets(
   const byUser = new Map<UserId, Set<Socket>>();
   const byAddress = new Map<string, number>();
   const topics = createTopics(app);
+  const presence = startPresence(topics, deps.links);
   const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
   const closes = new Map<number, number>();
   const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
@@ -106,6 +108,7 @@ export function registerSockets(
     const { user_id, sid } = caller;
     const mine = byUser.get(user_id) ?? new Set();
     byUser.set(user_id, mine.add(socket));
+    presence.connected(user_id, caller.username);
     const payload = {
       user_id,
       session_id: sid,
@@ -187,6 +190,7 @@ export function registerSockets(
     totals.resyncs++;
     const heads = [...rooms].map((room_id) => ({ room_id, head_rev: topics.revOf(room_id) }));
     send(socket, { type: 'resync', payload: { rooms: heads }, timestamp: Date.now() });
+    for (const { room_id } of heads) presence.missed(room_id, socket);
   }
 
   function opened(ws: WebSocket<Socket>): void {
@@ -212,6 +216,7 @@ export function registerSockets(
       const mine = byUser.get(socket.caller.user_id);
       mine?.delete(socket);
       if (mine?.size === 0) byUser.delete(socket.caller.user_id);
+      presence.disconnected(socket.caller.user_id);
     }
     for (const room_id of [...socket.rooms]) unsubscribe(socket, room_id);
   }
@@ -282,9 +287,10 @@ export function registerSockets(
   const events: ShardEvents = {
     reply(reply: FrameReply, bytes, request) {
       const socket = sockets.get(reply.conn);
-      for (const { room_id, rev } of reply.subscribe ?? []) {
+      for (const { room_id, rev, members } of reply.subscribe ?? []) {
         const fresh = socket !== undefined && topics.subscribe(socket, room_id, rev);
         if (!fresh && request !== null) release(request, room_id);
+        if (socket?.caller) presence.joined(socket.caller.user_id, room_id, members, socket);
       }
       if (socket === undefined) return;
       if (reply.unsubscribe !== undefined) unsubscribe(socket, reply.unsubscribe);
@@ -303,6 +309,7 @@ export function registerSockets(
       totals.published++;
       totals.framesOut += topics.publish(event.room_id, event.rev, json, msgpack);
       if (event.created_ms !== undefined) metrics.delivered(secondsSince(event.created_ms));
+      if (event.members !== undefined) presence.membersChanged(event.room_id, event.members);
     },
     resync(event) {
       topics.noteRev(event.room_id, event.rev);
@@ -316,6 +323,7 @@ export function registerSockets(
     revoke({ room_id, user_id }) {
       const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
       for (const socket of whom) unsubscribe(socket, room_id);
+      presence.removed(room_id, user_id);
     },
     sessionsEnded({ ended, watched }) {
       const fresh = watched ? deps.sessions().heard(ended) : deps.sessions().end(ended);
@@ -324,6 +332,7 @@ export function registerSockets(
         for (const socket of theirs) close(socket, 'session_ended');
       }
     },
+    ...presence.events,
     standing: (shard) => topics.standing(shard, config.shards),
   };
 
@@ -341,10 +350,11 @@ export function registerSockets(
     },
     closeAll() {
       clearInterval(sweep);
+      presence.close();
       for (const socket of [...sockets.values()]) close(socket, 'restarting');
     },
     counts() {
-      const counts = { json: 0, msgpack: 0, topics: topics.size, slow: 0 };
+      const counts = { json: 0, msgpack: 0, topics: topics.size, slow: 0, present: presence.size() };
       for (const socket of sockets.values()) {
         counts[socket.enc]++;
         if (socket.missedSince !== null) counts.slow++;

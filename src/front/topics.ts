@@ -1,7 +1,7 @@
 import type { TemplatedApp } from 'uWebSockets.js';
 import type { StandingSubscription } from '../ipc/messages.js';
 import { Encoding } from '../protocol/frames.js';
-import { type RoomId, shardOf } from '../protocol/ids.js';
+import { type RoomId, shardOf, type UserId } from '../protocol/ids.js';
 import type { Socket } from './socket.js';
 
 interface Topic {
@@ -11,6 +11,10 @@ interface Topic {
   readonly count: Record<Encoding, number>;
 }
 
+const NOBODY = { json: 0, msgpack: 0 } as const;
+
+type Bytes = string | Uint8Array;
+
 /** The room topics of uWebSockets, one per room and encoding, and who stands in them. */
 export interface Topics {
   /** Subscribes a socket; false where it was already. */
@@ -18,7 +22,10 @@ export interface Topics {
   /** Unsubscribes a socket; false where it wasn't subscribed. */
   unsubscribe(socket: Socket, room_id: RoomId): boolean;
   /** @returns how many sockets stand in the topics it went to */
-  publish(room_id: RoomId, rev: number | null, json: Uint8Array | null, msgpack: Uint8Array | null): number;
+  publish(room_id: RoomId, rev: number | null, json: Bytes | null, msgpack: Bytes | null): number;
+  listeners(room_id: RoomId): Readonly<Record<Encoding, number>>;
+  /** Whether a socket of somebody other than this user listens in the room. */
+  heardByOthers(room_id: RoomId, user_id: UserId): boolean;
   socketsOf(room_id: RoomId): readonly Socket[];
   revOf(room_id: RoomId): number;
   noteRev(room_id: RoomId, rev: number): void;
@@ -66,6 +73,13 @@ export function createTopics(app: TemplatedApp): Topics {
         app.publish(topicName(Encoding.msgpack, room_id), msgpack, true);
       }
       return counted.json + counted.msgpack;
+    },
+    listeners: (room_id) => topics.get(room_id)?.count ?? NOBODY,
+    heardByOthers(room_id, user_id) {
+      for (const socket of topics.get(room_id)?.sockets ?? []) {
+        if (socket.caller?.user_id !== user_id) return true;
+      }
+      return false;
     },
     socketsOf: (room_id) => [...(topics.get(room_id)?.sockets ?? [])],
     revOf: (room_id) => topics.get(room_id)?.rev ?? 0,

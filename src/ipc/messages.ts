@@ -2,6 +2,7 @@ import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
 import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
+import type { Status, StatusChange } from '../protocol/signals.js';
 import type { ThreadMetrics } from './process-messages.js';
 
 /**
@@ -10,7 +11,7 @@ import type { ThreadMetrics } from './process-messages.js';
  * of bytes that its messages point into, so that encoded frames are copied once and never cloned one by one.
  *
  * Credit: every request (`frame`, `http`) holds one unit of the port's credit window until
- * the message with `done: true` for its `id`. A front without credit refuses with `overloaded` by itself.
+ * the message with `done: true` (or `done`) for its `id`. A front without credit refuses with `overloaded` by itself.
  */
 
 /** A byte range in the batch's slab: [offset, length]. */
@@ -62,6 +63,20 @@ export type ToShard =
   | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }
   /** After a shard's restart: the subscriptions that stand, and the last rev that was published. */
   | { readonly t: 'restore'; readonly rooms: readonly StandingSubscription[] }
+  /**
+   * Users whose presence has changed, to every shard; after a shard's restart all who aren't offline.
+   * `seen_ms` (epoch): when each of `offline` was seen last. `gone`: without a socket, though still online.
+   */
+  | {
+      readonly t: 'presence';
+      readonly online: readonly UserId[];
+      readonly away: readonly UserId[];
+      readonly offline: readonly UserId[];
+      readonly seen_ms: readonly number[];
+      readonly gone: readonly UserId[];
+    }
+  /** What did these users choose to be shown as? Answered by `statuses`, or not at all: then asked again. */
+  | { readonly t: 'read_statuses'; readonly user_ids: readonly UserId[] }
   | { readonly t: 'cpu_done'; readonly id: number; readonly ok: true; readonly value: unknown }
   | { readonly t: 'cpu_done'; readonly id: number; readonly ok: false; readonly overloaded: boolean }
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
@@ -88,6 +103,13 @@ export interface StandingSubscription {
   readonly msgpack: number;
 }
 
+/** A subscription given to a socket: the room's topic stands at `rev`, and it has so many members. */
+export interface Grant {
+  readonly room_id: RoomId;
+  readonly rev: number;
+  readonly members: number;
+}
+
 /** What other shards of the process must hear of. */
 export interface Notice {
   readonly kind: 'user_changed';
@@ -108,13 +130,15 @@ export type ToFront =
       readonly at: Slice;
       readonly done: boolean;
       /** Subscribe the socket to these rooms; their topics stand at `rev`. In force before `at` is sent. */
-      readonly subscribe?: readonly { readonly room_id: RoomId; readonly rev: number }[];
+      readonly subscribe?: readonly Grant[];
       readonly unsubscribe?: RoomId;
       /** The answer is `rate_limited`: counts towards flooding (close 4008). */
       readonly refused?: true;
       /** The answer is an `error`. */
       readonly failed?: true;
     }
+  /** Ends the request `id`, which has no answer. */
+  | { readonly t: 'done'; readonly id: number }
   | {
       readonly t: 'http';
       readonly id: number;
@@ -133,6 +157,8 @@ export type ToFront =
       readonly created_ms?: number;
       readonly json: Slice | null;
       readonly msgpack: Slice | null;
+      /** The event adds so many members to the room. */
+      readonly members?: 1 | -1;
     }
   /** A range of revs could not be rebuilt: the room's sockets are told to sync. */
   | { readonly t: 'resync'; readonly room_id: RoomId; readonly rev: number }
@@ -142,6 +168,9 @@ export type ToFront =
   | { readonly t: 'revoke'; readonly room_id: RoomId; readonly user_id: UserId | null }
   /** These sessions have ended; `watched` if it comes from the watch over the database, also when there is none. */
   | { readonly t: 'sessions_ended'; readonly ended: readonly EndedSession[]; readonly watched: boolean }
+  | { readonly t: 'statuses'; readonly users: readonly StatusChange[] }
+  /** A user has chosen how to be shown, and it is stored. */
+  | { readonly t: 'status_chosen'; readonly user_id: UserId; readonly status: Status }
   | { readonly t: 'notice'; readonly notice: Notice }
   | { readonly t: 'cpu'; readonly id: number; readonly task: CpuTask }
   | { readonly t: 'stats'; readonly stats: ShardStats }

@@ -3,6 +3,7 @@ import type { ErrorCode } from './errors.js';
 import { ERRORS } from './errors.js';
 import type { ClientFrameType } from './frames.js';
 import { Member, Message, MyRoom, Role, Room, Timestamp, UserStatus, Uuid } from './model.js';
+import { StatusChange } from './signals.js';
 
 /** What the server sends over a WebSocket (PROTOCOL §3), for the documents and for checks of what is sent. */
 export interface ServerFrameSpec {
@@ -122,22 +123,39 @@ export const SERVER_FRAMES = {
     summary: 'A message was unpinned by `user_id`',
     payload: Type.Object({ message_id: Uuid, user_id: Uuid }),
   },
-  user_typing: { kind: 'event', summary: 'Somebody types', payload: Type.Object(Who) },
+  user_typing: {
+    kind: 'event',
+    summary: 'Somebody types; good for 5 s unless it comes again, and ended by a message',
+    payload: Type.Object(Who),
+  },
   user_stopped_typing: { kind: 'event', summary: 'Somebody stopped typing', payload: Type.Object(Who) },
   user_online: {
     kind: 'event',
-    summary: 'Somebody in the room came online, or changed between online and away',
+    summary: 'Somebody in the room came online, or changed between online and away; a hidden user never does',
     payload: Type.Object({ ...Who, status: Type.Optional(UserStatus) }),
   },
-  user_offline: { kind: 'event', summary: 'Somebody went offline', payload: Type.Object(Who) },
+  user_offline: {
+    kind: 'event',
+    summary:
+      'Somebody went offline: within 10 s of the last socket, unless there is a new one; not by leave_room',
+    payload: Type.Object(Who),
+  },
+  presence: {
+    kind: 'event',
+    summary:
+      'The status of several at once, as user_online and user_offline would tell it; `online` counts all. After `joined` and `resync` a client knows of nobody in the room: where others are online, this follows with at most 100 of them',
+    payload: Type.Object({ users: Type.Array(StatusChange), online: Count }),
+  },
   presence_count: {
     kind: 'event',
-    summary: 'How many are online, in rooms too large to name them',
+    summary:
+      'How many are online, in rooms of over 1,000 members, at most once in 5 s; names told before are to be forgotten',
     payload: Type.Object({ online: Count }),
   },
   read_receipt: {
     kind: 'event',
-    summary: 'Somebody has read up to a message',
+    summary:
+      'Somebody has read up to a message; the numbers of a user only rise. In rooms of over 1,000 members only you hear of yourself',
     payload: Type.Object({ user_id: Uuid, seq_no: Count }),
   },
   member_joined: {

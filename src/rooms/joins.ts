@@ -59,12 +59,12 @@ export interface Joiner {
 export interface Joins {
   /**
    * Joins rooms for one socket. `done` is called once, in the turn in which the outcomes hold and the
-   * subscriptions are granted: what it sends goes before the next event.
+   * subscriptions are granted: what it sends goes before the next event. `members`: how many each room has.
    */
   join(
     who: Joiner,
     requests: readonly JoinRequest[],
-    done: (outcomes: readonly JoinOutcome[]) => void,
+    done: (outcomes: readonly JoinOutcome[], members: ReadonlyMap<RoomId, number>) => void,
   ): Promise<void>;
   /** A user (null: everybody) may not read the room any more: joins under way end in `not_found`. */
   revoke(room_id: RoomId, user_id: UserId | null): void;
@@ -176,7 +176,10 @@ export function createJoins(
             return { room_id: request.room_id, ...refusalOf(error).problem };
           }
         });
-        done(outcomes);
+        done(
+          outcomes,
+          new Map(states.flatMap((state) => (state ? [[state.room_id, state.member_count]] : []))),
+        );
       } finally {
         for (const hold of holds) hold.end();
         underWay.delete(joining);

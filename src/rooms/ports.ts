@@ -14,6 +14,8 @@ export interface Standing {
   readonly slow_mode_s: number;
   /** The user's current name. */
   readonly username: string;
+  /** How many members the room has. */
+  readonly member_count: number;
 }
 
 export interface StandingReader {
@@ -169,6 +171,12 @@ export interface ReadMark {
   readonly room_id: RoomId;
   readonly user_id: UserId;
   readonly seq_no: number;
+}
+
+/** A watermark that did move, to where it stands now. */
+export interface MovedMark extends ReadMark {
+  /** How many members the room has. */
+  readonly member_count: number;
 }
 
 export interface RoomHead {

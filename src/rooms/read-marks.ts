@@ -1,12 +1,16 @@
 import { deferred } from '../lib/deferred.js';
-import type { ReadMark } from './ports.js';
+import type { MovedMark, ReadMark } from './ports.js';
 
 /**
  * Gathers watermarks while a statement is under way: one statement moves all, the furthest of each user and
  * room. Resolves once committed.
- * @param store moves them forward only, and at most to the room's head
+ * @param store moves them forward only, and at most to the room's head; gives those that did move
+ * @param moved hears of these, in the order of the statements, before the promise resolves
  */
-export function createReadMarks(store: (marks: readonly ReadMark[]) => Promise<void>) {
+export function createReadMarks(
+  store: (marks: readonly ReadMark[]) => Promise<MovedMark[]>,
+  moved: (marks: readonly MovedMark[]) => void,
+) {
   let marks = new Map<string, ReadMark>();
   let next = deferred<void>();
   let running = false;
@@ -19,7 +23,7 @@ export function createReadMarks(store: (marks: readonly ReadMark[]) => Promise<v
       const done = next;
       marks = new Map();
       next = deferred<void>();
-      await store(batch).then(done.resolve, done.reject);
+      await store(batch).then(moved).then(done.resolve, done.reject);
     }
     running = false;
   }

@@ -11,6 +11,7 @@ export interface JoinState {
   readonly last_read_seq: number;
   readonly head_seq: number;
   readonly head_rev: number;
+  readonly member_count: number;
 }
 
 export interface JoinReader {

@@ -1,5 +1,5 @@
 import type { MessageReader } from '../http/message-reading-port.js';
-import type { ToShard } from '../ipc/messages.js';
+import type { Grant, ToShard } from '../ipc/messages.js';
 import { Refusal } from '../protocol/errors.js';
 import { answer, encodeFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
 import { type MessageId, type RoomId, shardOf } from '../protocol/ids.js';
@@ -17,6 +17,7 @@ import {
 import type { JoinOutcome, Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { ReadMark } from '../rooms/ports.js';
+import type { Typing } from '../rooms/typing.js';
 import type { Outbox } from './outbox.js';
 
 export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
@@ -27,12 +28,13 @@ export interface FrameServices {
   readonly joins: Joins;
   readonly reader: Pick<MessageReader, 'roomOf'>;
   readonly markRead: (mark: ReadMark) => Promise<void>;
+  readonly typing: Pick<Typing, 'heard'>;
   readonly shard: number;
   readonly shards: number;
 }
 
 interface ReplyOptions {
-  readonly subscribe?: readonly { readonly room_id: RoomId; readonly rev: number }[];
+  readonly subscribe?: readonly Grant[];
   readonly unsubscribe?: RoomId;
   readonly refused?: true;
   readonly failed?: true;
@@ -109,20 +111,20 @@ export async function runFrame(
     }
     case 'join_room': {
       const { since } = request.payload as JoinPayload;
-      return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome]) => {
+      return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome], members) => {
         if (outcome === undefined) throw new Error('a join without outcome');
         if ('code' in outcome) {
           const { room_id: _, ...problem } = outcome;
           return respond(answer('error', request, problem), { failed: true });
         }
-        respond(answer('joined', request, outcome), { subscribe: granted([outcome]) });
+        respond(answer('joined', request, outcome), { subscribe: granted([outcome], members) });
       });
     }
     case 'resume': {
       const rooms = (request.payload as ResumePayload).rooms as { room_id: RoomId; since?: number }[];
-      return services.joins.join(who, rooms, (outcomes) => {
+      return services.joins.join(who, rooms, (outcomes, members) => {
         const payload = { rooms: outcomes, last: false };
-        respond(answer('resumed', request, payload), { subscribe: granted(outcomes) });
+        respond(answer('resumed', request, payload), { subscribe: granted(outcomes, members) });
       });
     }
     case 'sync': {
@@ -149,7 +151,9 @@ export async function runFrame(
     }
     case 'user_typing':
     case 'user_stopped_typing':
-      throw new Refusal('not_found'); // still to come
+      await services.typing.heard(caller, roomOf(request), request.type === 'user_typing');
+      if (!liveness.late) services.outbox.post({ t: 'done', id: request.id });
+      return;
     case 'authenticate':
     case 'ping':
       throw new Error(`${request.type} is answered by the front`);
@@ -176,10 +180,12 @@ async function change(
   respond(answer('ok', request, { message_id: id, rev }));
 }
 
-function granted(outcomes: readonly JoinOutcome[]) {
-  return outcomes.flatMap((outcome) =>
-    'code' in outcome ? [] : [{ room_id: outcome.room_id, rev: outcome.head_rev }],
-  );
+function granted(outcomes: readonly JoinOutcome[], members: ReadonlyMap<RoomId, number>): Grant[] {
+  return outcomes.flatMap((outcome) => {
+    if ('code' in outcome) return [];
+    const { room_id, head_rev } = outcome;
+    return [{ room_id, rev: head_rev, members: members.get(room_id) ?? 0 }];
+  });
 }
 
 function roomOf(request: FrameRequest): RoomId {

@@ -15,6 +15,7 @@ import { createLogger } from '../observability/logger.js';
 import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
+import type { UserId } from '../protocol/ids.js';
 import { createAdmission } from '../rooms/admission.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
 import { type LogEvent, logEventFrame } from '../rooms/events.js';
@@ -25,9 +26,11 @@ import { createMessageService } from '../rooms/message-service.js';
 import { moderationService } from '../rooms/moderation-service.js';
 import type { Announcer } from '../rooms/ports.js';
 import { createReadMarks } from '../rooms/read-marks.js';
+import { createReadReceipts } from '../rooms/read-receipts.js';
 import { roomService } from '../rooms/room-service.js';
 import { createSequencer, type EventSink } from '../rooms/sequencer.js';
 import { createSlowMode } from '../rooms/slow-mode.js';
+import { createTyping } from '../rooms/typing.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
@@ -35,6 +38,7 @@ import { joinStates } from '../store/join-state.js';
 import { messageLog } from '../store/message-log.js';
 import { moderationStore } from '../store/moderation-store.js';
 import { pinsOf } from '../store/pins.js';
+import { presenceStore } from '../store/presence.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { roomStore } from '../store/room-store.js';
 import { endedSince } from '../store/sessions.js';
@@ -46,6 +50,7 @@ import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
 import { createOutbox, type Outbox } from './outbox.js';
+import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
 
 const STATS_EVERY_MS = 1_000;
@@ -73,12 +78,14 @@ export async function runShard(start: ShardStart): Promise<void> {
   const committed = (events: readonly LogEvent[]) => {
     sequencer.offer(events);
     relay.publish(events);
+    for (const { type, room_id, message } of events) {
+      if (type === 'new_message') typing.sent(room_id, message.user_id as UserId);
+    }
   };
   const writer = createBatchWriter(messagesLog, committed, report, metrics.batch);
   const admission = createAdmission(timed(standingReader(db), metrics.queried));
   const slowMode = createSlowMode(slowModeStore(db), report);
   const messages = createMessageService({ log: messagesLog, admission, writer, slowMode });
-  const markRead = createReadMarks((marks) => advanceReadMarks(db, marks));
   const joinReader = timed({ joinStates: joinStates.bind(null, db) }, metrics.queried);
   const reader = timed(
     {
@@ -94,6 +101,17 @@ export async function runShard(start: ShardStart): Promise<void> {
   );
   const cpu = createCpuLink(outbox);
   const joins = createJoins(joinReader, messagesLog, sequencer);
+  const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
+  const typing = createTyping({ admission, announcer });
+  const receipts = createReadReceipts(announcer);
+  const markRead = createReadMarks((marks) => advanceReadMarks(db, marks), receipts.moved);
+  const presence = createShardPresence({
+    ...where,
+    store: presenceStore(db),
+    post: outbox.post,
+    gone: typing.gone,
+    report,
+  });
   const frames: FrameServices = {
     ...where,
     outbox,
@@ -101,6 +119,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     markRead,
     reader,
     joins,
+    typing,
   };
   const accounts = createAccounts({
     store: timed(accountStore(db), metrics.queried),
@@ -111,7 +130,7 @@ export async function runShard(start: ShardStart): Promise<void> {
         outbox.post({ t: 'sessions_ended', ended, watched: false });
       },
     },
-    statusOf: () => 'offline',
+    statusOf: presence.statusOf,
     jwtSecret: start.jwtSecret,
     expirationMs: config.jwt.expirationMs,
     refreshExpirationMs: config.jwt.refreshExpirationMs,
@@ -128,7 +147,6 @@ export async function runShard(start: ShardStart): Promise<void> {
           report,
         });
   const rooms = roomStore(db);
-  const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
   const handlers: Record<RouteName, HttpHandler> = {
     ...UNBUILT,
     ...accountHandlers(accounts),
@@ -202,6 +220,10 @@ export async function runShard(start: ShardStart): Promise<void> {
         return sequencer.release(message.room_id, message.enc);
       case 'restore':
         return sequencer.restore(message.rooms);
+      case 'presence':
+        return presence.changed(message);
+      case 'read_statuses':
+        return track(presence.read(message.user_ids));
       case 'cpu_done':
         return cpu.done(message);
       case 'notice':
@@ -224,6 +246,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   async function drain(): Promise<void> {
     while (underway > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await writer.idle();
+    await inTime(presence.close()).catch(report);
     outbox.post({ t: 'drained' });
     outbox.flush();
     drained();
@@ -258,6 +281,8 @@ export async function runShard(start: ShardStart): Promise<void> {
   await done;
   clearInterval(statsTimer);
   unwatch();
+  typing.close();
+  receipts.close();
   sequencer.close();
   await bus.close();
   writer.close();
@@ -282,6 +307,12 @@ function eventSink(outbox: Outbox): EventSink {
   };
 }
 
+/** What an event adds to a room's members. */
+const MEMBERS_BY: ReadonlyMap<string, 1 | -1> = new Map([
+  ['member_joined', 1],
+  ['member_left', -1],
+]);
+
 type Forget = (...of: Parameters<Announcer['revoke']>) => void;
 
 function roomAnnouncer(outbox: Outbox, forget: Forget, cancelJoins: Forget): Announcer {
@@ -300,8 +331,11 @@ function roomAnnouncer(outbox: Outbox, forget: Forget, cancelJoins: Forget): Ann
     timestamp: Date.now(),
   });
   return {
-    toRoom: (room_id, type, payload) =>
-      outbox.post({ t: 'publish', room_id, rev: null, ...both(frameOf(type, room_id, payload)) }),
+    toRoom(room_id, type, payload) {
+      const members = MEMBERS_BY.get(type);
+      const frame = both(frameOf(type, room_id, payload));
+      outbox.post({ t: 'publish', room_id, rev: null, ...frame, ...(members ? { members } : {}) });
+    },
     toUser: (user_id, room_id, type, payload) =>
       outbox.post({ t: 'to_user', user_id, ...both(frameOf(type, room_id, payload)) }),
     revoke(room_id, user_id) {

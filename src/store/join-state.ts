@@ -16,7 +16,7 @@ export async function joinStates(
   if (rooms.length === 0) return [];
   const rows = await run(db<JoinRow[]>`
     select r.id as room_id, r.type as room_type, rm.role, coalesce(rm.last_read_seq, 0) as last_read_seq,
-      h.head_seq, h.head_rev
+      h.head_seq, h.head_rev, r.member_count
     from unnest(${[...rooms]}::uuid[]) with ordinality as i (room_id, ord)
     left join (rooms r join room_heads h on h.room_id = r.id) on r.id = i.room_id and r.deleted_at is null
     left join room_members rm on rm.room_id = r.id and rm.user_id = ${user_id}

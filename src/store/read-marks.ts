@@ -1,14 +1,15 @@
-import type { ReadMark } from '../rooms/ports.js';
+import type { MovedMark, ReadMark } from '../rooms/ports.js';
 import { type Db, run, type Tx } from './client.js';
 
 /**
  * Moves watermarks forward, never back and never past the room's head. Repeats are fine (the highest counts);
  * users that are no members are passed over. Rows are locked in their order, so that batches don't deadlock.
+ * @returns those that moved, as they stand now
  * @throws StoreUnavailable
  */
-export async function advanceReadMarks(db: Db | Tx, marks: readonly ReadMark[]): Promise<void> {
-  if (marks.length === 0) return;
-  await run(db`
+export async function advanceReadMarks(db: Db | Tx, marks: readonly ReadMark[]): Promise<MovedMark[]> {
+  if (marks.length === 0) return [];
+  return run(db<MovedMark[]>`
     with input as (
       select room_id, user_id, max(seq_no) as seq_no
       from unnest(
@@ -27,5 +28,7 @@ export async function advanceReadMarks(db: Db | Tx, marks: readonly ReadMark[]):
       for no key update of rm
     )
     update room_members rm set last_read_seq = greatest(rm.last_read_seq, l.seq_no)
-    from locked l where rm.room_id = l.room_id and rm.user_id = l.user_id`);
+    from locked l join rooms r on r.id = l.room_id
+    where rm.room_id = l.room_id and rm.user_id = l.user_id
+    returning rm.room_id, rm.user_id, rm.last_read_seq as seq_no, r.member_count`);
 }

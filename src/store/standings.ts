@@ -9,6 +9,7 @@ interface StandingRow {
   readonly muted_until: Date | null;
   readonly slow_mode_s: number | null;
   readonly username: string | null;
+  readonly member_count: number;
 }
 
 /**
@@ -22,7 +23,7 @@ export async function standings(
 ): Promise<(Standing | null)[]> {
   if (pairs.length === 0) return [];
   const rows = await run(db<StandingRow[]>`
-    select r.type as room_type, rm.role, rm.muted_until, r.slow_mode_s, u.username
+    select r.type as room_type, rm.role, rm.muted_until, r.slow_mode_s, u.username, r.member_count
     from unnest(
       ${pairs.map((pair) => pair.room_id)}::uuid[], ${pairs.map((pair) => pair.user_id)}::uuid[]
     ) with ordinality as p (room_id, user_id, ord)
@@ -34,9 +35,16 @@ export async function standings(
 }
 
 function toStanding(row: StandingRow): Standing | null {
-  const { room_type, role, muted_until, slow_mode_s, username } = row;
+  const { room_type, role, muted_until, slow_mode_s, username, member_count } = row;
   if (room_type === null || slow_mode_s === null || username === null) return null;
-  return { room_type, role, username, slow_mode_s, muted_until: muted_until?.getTime() ?? null };
+  return {
+    room_type,
+    role,
+    username,
+    slow_mode_s,
+    member_count,
+    muted_until: muted_until?.getTime() ?? null,
+  };
 }
 
 /** The {@link StandingReader} over a pool. */

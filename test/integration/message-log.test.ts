@@ -303,7 +303,14 @@ test('read marks only move forward, up to the head', async () => {
 test('join states come in the order asked for, with null for what is not there', async () => {
   const [{ room }, gone] = [await filled(3), await newRoom()];
   await deleteRoom(gone);
-  const state = { room_id: room, room_type: 'public', last_read_seq: 0, head_seq: 3, head_rev: 3 };
+  const state = {
+    room_id: room,
+    room_type: 'public',
+    member_count: 0,
+    last_read_seq: 0,
+    head_seq: 3,
+    head_rev: 3,
+  };
   expect(await joinStates(db, user, [gone, room, newId(), room])).toEqual([
     null,
     { ...state, role: 'moderator' },

@@ -12,6 +12,7 @@ const standing: Standing = {
   role: 'member',
   muted_until: null,
   slow_mode_s: 0,
+  member_count: 2,
   username: 'ann',
 };
 
