@@ -92,7 +92,7 @@ export default {
     },
     {
       name: 'front-only-for-main',
-      comment: 'uWebSockets.js stays in the main thread: only main.ts starts the front.',
+      comment: 'uWebSockets.js stays in the main thread: only main.ts and serve.ts start the front.',
       severity: 'error',
       from: { path: '^(src|workers|bench)/', pathNot: ['^src/front/', '^src/main\\.ts$'] },
       to: { path: '^src/front/' },

@@ -12,8 +12,7 @@ import { type Cors, createCors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
 import { type Exchange, failureBody, openExchange } from './http-exchange.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
-import type { FrontMetrics } from './metrics.js';
-import type { HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
+import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 
 export interface HttpDeps {

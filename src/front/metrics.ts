@@ -1,26 +1,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import { Encoding } from '../protocol/frames.js';
+import type { FrontMetrics } from './ports.js';
 import type { ShardLinks } from './shard-links.js';
 import type { Sockets } from './sockets.js';
 
 /** From 1 ms to 5 s, with most of them where the targets are. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5];
 
-/** What the front counts as it happens; everything else is read when scraped. */
-export interface FrontMetrics {
-  readonly registry: Registry;
-  /** A REST request was answered; `code` is an error's, or `ok`. */
-  http(route: string, code: string, seconds: number): void;
-  /** A send was acknowledged: from its frame's receipt to its answer's sending. */
-  acknowledged(seconds: number): void;
-  /** A message went to its room's topics: since its shard took it into a batch, on whichever node. */
-  delivered(seconds: number): void;
-  /** A request was refused by a limit. */
-  limited(limit: 'rest' | 'auth' | 'sends' | 'connections' | 'reads' | 'credit'): void;
-}
-
-export function createFrontMetrics(parts: () => { sockets: Sockets; links: ShardLinks }): FrontMetrics {
+export function createFrontMetrics(
+  parts: () => { sockets: Sockets; links: ShardLinks },
+): FrontMetrics & { readonly registry: Registry } {
   const registry = threadRegistry('front');
   const registers = [registry];
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10 });

@@ -37,3 +37,15 @@ export interface HealthView {
   /** False while starting or draining. */
   ready(): boolean;
 }
+
+/** What the front counts as it happens; everything else is read when scraped. */
+export interface FrontMetrics {
+  /** A REST request was answered; `code` is an error's, or `ok`. */
+  http(route: string, code: string, seconds: number): void;
+  /** A send was acknowledged: from its frame's receipt to its answer's sending. */
+  acknowledged(seconds: number): void;
+  /** A message went to its room's topics: since its shard took it into a batch, on whichever node. */
+  delivered(seconds: number): void;
+  /** A request was refused by a limit. */
+  limited(limit: 'rest' | 'auth' | 'sends' | 'connections' | 'reads' | 'credit'): void;
+}

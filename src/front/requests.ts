@@ -5,7 +5,7 @@ import { type CloseReason, Refusal } from '../protocol/errors.js';
 import { answer, BadFrame, type ClientFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
 import { shardOf } from '../protocol/ids.js';
 import type { ResumePayload } from '../protocol/requests.js';
-import type { FrontMetrics } from './metrics.js';
+import type { FrontMetrics } from './ports.js';
 import { createLimiter } from './rate-limits.js';
 import type { FrameRequest, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';

@@ -24,8 +24,7 @@ import {
 } from '../protocol/requests.js';
 import { addressReader } from './client-address.js';
 import { createCors } from './cors.js';
-import type { FrontMetrics } from './metrics.js';
-import type { TokenCheck } from './ports.js';
+import type { FrontMetrics, TokenCheck } from './ports.js';
 import { startPresence } from './presence-signals.js';
 import { createRequests } from './requests.js';
 import type { Sessions } from './sessions.js';

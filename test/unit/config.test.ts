@@ -30,6 +30,7 @@ describe('the configuration', () => {
       redis: null,
       storage: { type: 'local' },
       jwt: { secret: null, expirationMs: 86_400_000, refreshExpirationMs: 30 * 86_400_000 },
+      processes: 1,
       shards,
       dbPoolSize: defaultDbPoolSize(shards),
       allowedOrigins: [],
