@@ -94,7 +94,7 @@ export default {
       name: 'front-only-for-main',
       comment: 'uWebSockets.js stays in the main thread: only main.ts and serve.ts start the front.',
       severity: 'error',
-      from: { path: '^(src|workers|bench)/', pathNot: ['^src/front/', '^src/main\\.ts$'] },
+      from: { path: '^(src|workers|bench)/', pathNot: ['^src/front/', '^src/(main|serve)\\.ts$'] },
       to: { path: '^src/front/' },
     },
     {
