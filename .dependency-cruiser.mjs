@@ -112,6 +112,13 @@ export default {
       to: { path: '^(test|bench|scripts|client|web)/' },
     },
     {
+      name: 'client-stands-alone',
+      comment: 'The client is a package of its own, for browsers: nothing of the server, of Node or of npm is in it.',
+      severity: 'error',
+      from: { path: '^client/' },
+      to: { pathNot: '^client/' },
+    },
+    {
       name: 'source-without-dev-dependencies',
       comment: 'What ships is installed with npm ci --omit=dev.',
       severity: 'error',

@@ -1,11 +1,12 @@
 /**
- * Compiles src, workers, bench and scripts into dist/ when they differ from what dist/ was built of; silent when
- * nothing is to do. Builds run one after another, each into a directory of its own that then takes dist's place,
+ * Compiles src, workers, bench, scripts and client into dist/ when they differ from what dist/ was built of; silent when
+ * nothing is to do. dist/client is the client's package as it is published. Builds run one after another, each into a directory of its own that then takes dist's place,
  * so that a failed or killed build leaves the last good one, and nobody sees half of one.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   linkSync,
   readdirSync,
@@ -17,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -29,10 +30,12 @@ const SOURCES = [
   'workers',
   'bench',
   'scripts',
+  'client',
   'tsconfig.json',
   'tsconfig.build.json',
   'package-lock.json',
 ];
+const PUBLISHED = ['client/package.json', 'client/README.md', 'LICENSE']; // beside what is compiled of the client
 const STAMP = join(root, 'dist', '.built-from');
 const LOCK = join(root, '.dist-lock');
 const LOCK_RETRY_MS = 100;
@@ -59,13 +62,19 @@ function isFresh(sources) {
 function compile(sources) {
   const next = join(root, `.dist-${process.pid}`); // as deep as dist: source maps hold relative paths
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-  const args = [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', next, '--noEmitOnError'];
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
-  if (status !== 0) {
+  const projects = [
+    ['tsconfig.build.json', next],
+    ['client/tsconfig.json', join(next, 'client')],
+  ];
+  for (const [project, outDir] of projects) {
+    const args = [tsc, '-p', join(root, project), '--outDir', outDir, '--noEmitOnError'];
+    const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
+    if (status === 0) continue;
     rmSync(next, { recursive: true, force: true });
     rmSync(LOCK, { force: true });
     process.exit(status ?? 1);
   }
+  for (const file of PUBLISHED) copyFileSync(join(root, file), join(next, 'client', basename(file)));
   writeFileSync(join(next, '.built-from'), sources);
   const dist = join(root, 'dist');
   const last = join(root, `.dist-old-${process.pid}`);
@@ -81,7 +90,7 @@ function fingerprint() {
     const inside = statSync(join(root, name)).isDirectory()
       ? readdirSync(join(root, name), { recursive: true })
       : [''];
-    for (const file of inside.filter((path) => path === '' || path.endsWith('.ts')).sort()) {
+    for (const file of inside.filter((path) => path === '' || /\.(ts|json|md)$/.test(path)).sort()) {
       const { size, mtimeMs } = statSync(join(root, name, file));
       hash.update(`${join(name, file)} ${size} ${mtimeMs}\n`);
     }

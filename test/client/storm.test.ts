@@ -1,0 +1,193 @@
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type Client,
+  NotFoundError,
+  type Outgoing,
+  ParleyError,
+  type RoomEvent,
+} from '../../client/src/index.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { must, until, within } from '../helpers/deadline.js';
+import { historyFaults } from '../helpers/history-check.js';
+import {
+  type Account,
+  dataOf,
+  newAccount,
+  newRoom,
+  type Rest,
+  restClient,
+  wholeHistory,
+} from '../helpers/rest-client.js';
+import { type Server, startServer } from '../helpers/server-process.js';
+import { startTcpProxy, type TcpProxy } from '../helpers/tcp-proxy.js';
+import { clientOf, type Encoding } from './fixture.js';
+import { gather, streamFaults, viewFaults } from './view-check.js';
+
+const CLIENTS: readonly Encoding[] = ['json', 'msgpack', 'json'];
+const RUNS_MAX = 40;
+const RUNS_MIN = 3; // fewer would be an empty test
+const TIME_LIMIT_MS = 25_000;
+const REST_MS = 20_000; // until everybody has come to rest after a storm
+
+let database: TestDatabase;
+let server: Server;
+let proxy: TcpProxy;
+let accounts: Account[];
+
+const start = (): Promise<Server> => startServer({ env: { DATABASE_URL: database.url, SHARDS: '2' } });
+const rest = (): Rest => restClient(server.url);
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  server = await start();
+  proxy = await startTcpProxy(() => server.port);
+  accounts = await Promise.all(CLIENTS.map(() => newAccount(rest(), 'storm')));
+});
+afterAll(async () => {
+  await proxy.close();
+  await server.stop();
+  await database.drop();
+});
+
+/** What people do, and what the network does to them; `pause` lets some time pass, in milliseconds. */
+const deed = fc.record({
+  who: fc.nat(CLIENTS.length - 1),
+  what: fc.constantFrom('send', 'send', 'send', 'edit', 'delete', 'leave and join'),
+  target: fc.nat(20),
+});
+const weather = fc.record({
+  what: fc.constantFrom('cut', 'cut', 'stall', 'delay', 'clear', 'refuse', 'kill'),
+  ms: fc.nat(150),
+});
+const storm = fc.array(fc.record({ deeds: fc.array(deed, { minLength: 1, maxLength: 8 }), weather }), {
+  minLength: 2,
+  maxLength: 6,
+});
+type Deed = { who: number; what: string; target: number };
+type Weather = { what: string; ms: number };
+
+async function blow({ what, ms }: Weather): Promise<void> {
+  if (what === 'cut') proxy.cut();
+  if (what === 'stall') proxy.stall();
+  if (what === 'delay') proxy.delay(ms);
+  if (what === 'clear') calm();
+  if (what === 'refuse') {
+    proxy.refuse(true);
+    proxy.cut();
+  }
+  if (what === 'kill') {
+    server.kill('SIGKILL');
+    await server.exit;
+    server = await start();
+  }
+  await new Promise((resolve) => setTimeout(resolve, ms)); // the storm's own pace
+}
+
+function calm(): void {
+  proxy.delay(0);
+  proxy.refuse(false);
+}
+
+interface Person {
+  readonly client: Client;
+  readonly sent: Outgoing[];
+  readonly events: RoomEvent[];
+  readonly pulled: RoomEvent[];
+  readonly changes: Promise<void>[];
+}
+
+function act(person: Person, roomId: string, { what, target }: Deed): void {
+  const { client, sent, changes } = person;
+  const room = client.room(roomId);
+  const message = sent.length === 0 ? undefined : sent[target % sent.length];
+  const change = (run: (id: string) => Promise<void>): void => {
+    if (message === undefined) return;
+    const tolerant = message.sent
+      .then(({ id }) => run(id))
+      .catch((error: unknown) => {
+        if (!(error instanceof NotFoundError)) throw error; // a tombstone takes no edit
+      });
+    tolerant.catch(() => undefined);
+    changes.push(tolerant);
+  };
+  if (what === 'send') sent.push(room.send(`message ${sent.length}`));
+  if (what === 'edit') change((id) => room.edit(id, `edit ${target}`));
+  if (what === 'delete') change((id) => room.delete(id));
+  if (what === 'leave and join') {
+    room.leave();
+    const joining = room.join().catch((error: unknown) => {
+      if (!(error instanceof ParleyError && error.code === 'closed')) throw error; // left again before it had joined
+    });
+    changes.push(joining);
+  }
+}
+
+async function faultsAfter(
+  storms: readonly { deeds: readonly Deed[]; weather: Weather }[],
+): Promise<string[]> {
+  const [owner, ...others] = accounts;
+  const { id: roomId } = await newRoom(rest(), must(owner), others);
+  const people = accounts.map((account, index): Person => {
+    const client = clientOf(proxy.url, account, { encoding: must(CLIENTS[index]) });
+    return { client, sent: [], events: gather(client.room(roomId)), pulled: [], changes: [] };
+  });
+  try {
+    for (const { client, pulled } of people) {
+      await client.connect();
+      await client.room(roomId).join({ from: { rev: 0, seq: 0 } });
+      client.on('room', (event) => void pulled.push(event));
+    }
+    for (const { deeds, weather: wind } of storms) {
+      for (const each of deeds) act(must(people[each.who]), roomId, each);
+      await blow(wind);
+    }
+    calm();
+    const settled = people.flatMap(({ sent, changes }) => [
+      ...sent.map((outgoing) => outgoing.sent),
+      ...changes,
+    ]);
+    await within(Promise.all<unknown>(settled), REST_MS, 'an end of all that was sent');
+    return await judge(roomId, people);
+  } finally {
+    for (const { client } of people) client.close();
+    calm();
+  }
+}
+
+async function judge(roomId: string, people: readonly Person[]): Promise<string[]> {
+  const { token } = must(accounts[0]);
+  const head = dataOf(await rest().getRoom(token, roomId));
+  const caughtUp = ({ client }: Person): boolean => client.room(roomId).position()?.rev === head.head_rev;
+  await until(() => people.every(caughtUp), `everybody at rev ${head.head_rev}`, REST_MS);
+  const history = await wholeHistory(rest(), token, roomId);
+  const faults = historyFaults(history, head);
+  const sentByAll = people.reduce((sum, { sent }) => sum + sent.length, 0);
+  if (history.length !== sentByAll) faults.push(`${sentByAll} sent, ${history.length} in history`);
+  for (const [index, { client, sent, events, pulled }] of people.entries()) {
+    const mine = history.filter((message) => message.user_id === must(accounts[index]).id);
+    const inOrder = mine.map(({ id }) => id).join() === sent.map(({ id }) => id).join();
+    if (!inOrder) faults.push(`client ${index}: its messages are not as it sent them`);
+    if (client.outbox().length > 0) faults.push(`client ${index}: its outbox is not empty`);
+    const room = client.room(roomId);
+    if (room.pending().length > 0) faults.push(`client ${index}: something is still shown as on its way`);
+    if (pulled.length < events.length) faults.push(`client ${index}: two listeners heard different things`);
+    const own = [...viewFaults(room, history), ...streamFaults(events, history)];
+    faults.push(...own.map((text) => `client ${index}: ${text}`));
+  }
+  return faults;
+}
+
+test('after any storm each client sees the history, and each message sent exists once and in its sender’s order', {
+  timeout: TIME_LIMIT_MS + 2 * REST_MS,
+}, async () => {
+  let runs = 0;
+  await fc.assert(
+    fc.asyncProperty(storm, async (storms) => {
+      runs += 1;
+      expect(await faultsAfter(storms)).toEqual([]);
+    }),
+    { numRuns: RUNS_MAX, interruptAfterTimeLimit: TIME_LIMIT_MS, endOnFailure: true },
+  );
+  expect(runs).toBeGreaterThan(RUNS_MIN);
+});
