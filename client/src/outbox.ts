@@ -205,14 +205,19 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   async function load(): Promise<void> {
     const entries = await store.load();
-    const known = new Set(outbox.list().map(({ id }) => id)); // added while the store was being read
+    const early = [...lanes.values()].flatMap((lane) => lane.items); // added while the store was being read
+    const known = new Set(early.map(({ id }) => id));
     for (const entry of [...entries].sort((a, b) => b.position - a.position)) {
       if (known.has(entry.id)) continue;
       lastPosition = Math.max(lastPosition, entry.position);
       const item = itemOf(entry);
       if (entry.failed) failed.add(item);
-      else laneOf(entry.room_id).items.unshift(item); // before what was added meanwhile
+      else laneOf(entry.room_id).items.unshift(item);
       options.changed(item);
+    }
+    for (const item of early.sort((a, b) => a.entry.position - b.entry.position)) {
+      item.entry = { ...item.entry, position: nextPosition() }; // behind what an earlier life left
+      keep(item, store.put(item.entry));
     }
   }
 
