@@ -113,7 +113,8 @@ export default {
     },
     {
       name: 'client-stands-alone',
-      comment: 'The client is a package of its own, for browsers: nothing of the server, of Node or of npm is in it.',
+      comment:
+        'The client is a package of its own, for browsers: nothing of the server, of Node or of npm is in it.',
       severity: 'error',
       from: { path: '^client/' },
       to: { pathNot: '^client/' },

@@ -32,6 +32,10 @@ export interface Reacted extends Logged {
 export interface Pinned extends Logged {
   readonly type: 'message_pinned' | 'message_unpinned';
   readonly message_id: string;
+  /** Who did it. */
+  readonly user_id?: string;
+  /** With a pin: it may be an old message. */
+  readonly message?: Message;
 }
 export type LogEvent = NewMessage | MessageUpdated | MessageDeleted | Reacted | Pinned;
 
@@ -60,6 +64,7 @@ export type PassingType =
   | 'user_stopped_typing'
   | 'user_online'
   | 'user_offline'
+  | 'presence_count'
   | 'read_receipt'
   | 'member_joined'
   | 'member_left'

@@ -1,4 +1,4 @@
-import type { LogEvent, Reacted } from './events.js';
+import type { LogEvent, NewMessage, Reacted } from './events.js';
 import type { Message, Reaction } from './types.js';
 
 /**
@@ -21,7 +21,7 @@ export interface Timeline {
 }
 
 const HELD_MAX = 1_000; // changes to older messages during one page's load
-const USER_IDS_MAX = 50; // that a reaction lists
+const USER_IDS_MAX = 50; // that a reaction lists, the newest first
 
 export function createTimeline(limit: number, changed: () => void): Timeline {
   const byId = new Map<string, Message>();
@@ -97,7 +97,8 @@ export function createTimeline(limit: number, changed: () => void): Timeline {
       trim();
     },
     apply(event, timestamp) {
-      if ('message' in event) return timeline.put(event.message);
+      if (event.type === 'new_message') return timeline.put(event.message);
+      if ('message' in event && event.message) return timeline.put(event.message);
       const message = byId.get(event.message_id);
       if (message === undefined) return hold(() => timeline.apply(event, timestamp));
       if (message.rev < event.rev) insert({ ...after(message, event, timestamp), rev: event.rev });
@@ -121,12 +122,14 @@ export function createTimeline(limit: number, changed: () => void): Timeline {
 }
 
 /** A message after an event that brings no message. */
-function after(message: Message, event: Exclude<LogEvent, { message: unknown }>, timestamp: number): Message {
+function after(message: Message, event: Exclude<LogEvent, NewMessage>, timestamp: number): Message {
   switch (event.type) {
     case 'message_deleted':
       return {
         ...message,
         content: '',
+        metadata: {},
+        mentions: [],
         attachments: [],
         reactions: [],
         pinned: false,
@@ -135,6 +138,8 @@ function after(message: Message, event: Exclude<LogEvent, { message: unknown }>,
     case 'message_pinned':
     case 'message_unpinned':
       return { ...message, pinned: event.type === 'message_pinned' };
+    case 'message_updated':
+      return event.message;
     default:
       return { ...message, reactions: reacted(message.reactions, event) };
   }
@@ -143,7 +148,7 @@ function after(message: Message, event: Exclude<LogEvent, { message: unknown }>,
 function reacted(before: readonly Reaction[], { type, emoji, user_id, count }: Reacted): Reaction[] {
   const known = before.find((reaction) => reaction.emoji === emoji);
   const others = (known?.user_ids ?? []).filter((id) => id !== user_id);
-  const user_ids = type === 'reaction_added' ? [...others, user_id].slice(-USER_IDS_MAX) : others;
+  const user_ids = type === 'reaction_added' ? [user_id, ...others].slice(0, USER_IDS_MAX) : others;
   const next = { emoji, count, user_ids };
   if (count === 0) return before.filter((reaction) => reaction.emoji !== emoji);
   if (known === undefined) return [...before, next];

@@ -12,7 +12,8 @@ export interface Typing {
 }
 
 const TELL_EVERY_MS = 2_000; // below the TTL, so that no gap shows
-const TTL_MS = 3_000; // the server's: after it nobody is typing any more
+const PAUSE_MS = 3_000; // without a key: the person has stopped
+const TTL_MS = 6_000; // the server says it again every 3 s; more is a `user_stopped_typing` that got lost
 const TYPISTS_MAX = 100; // shown at once; nobody reads more names
 
 export function createTyping(tell: (type: 'user_typing' | 'user_stopped_typing') => void): Typing {
@@ -29,7 +30,7 @@ export function createTyping(tell: (type: 'user_typing' | 'user_stopped_typing')
   return {
     key() {
       clearTimeout(pause);
-      pause = setTimeout(stop, TTL_MS);
+      pause = setTimeout(stop, PAUSE_MS);
       if (Date.now() - toldAt < TELL_EVERY_MS) return;
       toldAt = Date.now();
       tell('user_typing');

@@ -17,7 +17,7 @@ interface Target {
 }
 interface Presigned {
   readonly attachment: Attachment;
-  readonly upload: Target | { readonly parts: readonly Target[] };
+  readonly upload: Target | { readonly parts: readonly (Target & { readonly size: number })[] };
 }
 
 /** Codes of a server that doesn't offer storage directly. */
@@ -38,7 +38,7 @@ export async function upload(
   const name = options.fileName ?? (file as Partial<File>).name ?? 'file';
   const target = options.direct === false ? null : await presign(http, path, name, file, options);
   if (target === null) return throughServer(http, path, name, file, options);
-  await toStorage(target.upload, file, options);
+  await toStorage(http.base, target.upload, file, options);
   return http.call('POST', `/attachments/${target.attachment.id}/complete`, { signal: options.signal });
 }
 
@@ -75,15 +75,19 @@ function throughServer(
   }, options);
 }
 
-async function toStorage(offer: Presigned['upload'], file: Blob, options: UploadOptions): Promise<void> {
-  const parts = 'parts' in offer ? offer.parts : [offer];
-  const size = Math.ceil(file.size / parts.length);
+async function toStorage(
+  base: string,
+  offer: Presigned['upload'],
+  file: Blob,
+  options: UploadOptions,
+): Promise<void> {
+  const parts = 'parts' in offer ? offer.parts : [{ ...offer, size: file.size }];
   let done = 0;
   for (const part of parts) {
-    const bytes = file.slice(done, done + size, file.type);
+    const bytes = file.slice(done, done + part.size, file.type);
     const before = done;
     const onProgress = (sent: number) => options.onProgress?.(before + sent, file.size);
-    const { status } = await sendBytes({ method: 'PUT', ...part }, bytes, bytes.size, {
+    const { status } = await sendBytes({ ...part, url: new URL(part.url, base).href }, bytes, bytes.size, {
       ...options,
       onProgress,
     });

@@ -49,7 +49,7 @@ describe('a room’s timeline', () => {
     timeline.apply(event('reaction_added', 3, { emoji: '👍', user_id: 'b', count: 60 }), NOW);
     timeline.apply(event('reaction_added', 4, { emoji: '🎉', user_id: 'b', count: 1 }), NOW);
     expect(reactions()).toEqual([
-      { emoji: '👍', count: 60, user_ids: ['a', 'b'] },
+      { emoji: '👍', count: 60, user_ids: ['b', 'a'] },
       { emoji: '🎉', count: 1, user_ids: ['b'] },
     ]);
     timeline.apply(event('reaction_removed', 5, { emoji: '👍', user_id: 'a', count: 59 }), NOW);

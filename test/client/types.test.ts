@@ -73,7 +73,7 @@ type OfAttachments =
   | 'presign_attachment'
   | 'complete_attachment'
   | 'get_attachment'
-  | 'attachment_content'
+  | 'get_attachment_content'
   | 'delete_attachment';
 type Uncovered = Exclude<keyof typeof ROUTES, Snake<ApiNames> | keyof Shorter | OfSession | OfAttachments>;
 
