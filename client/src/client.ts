@@ -51,7 +51,7 @@ export interface ClientEvents {
   notice: { type: string; room_id?: string; [member: string]: unknown };
   /** A message on its way changed its state. */
   outgoing: Outgoing;
-  /** What nobody waits for: a refusal without a request, a store that fails. */
+  /** What nobody waits for: a refusal without a request, a store or a token provider that fails. */
   error: unknown;
 }
 
@@ -85,7 +85,7 @@ export function createClient(options: ClientOptions): Client {
       ...options,
       wsUrl: `${http.base.replace(/^http/, 'ws')}/ws`,
       codec: options.codec ?? json,
-      WebSocket: (options.WebSocket ?? globalThis.WebSocket) as WebSocketClass,
+      WebSocket: webSocketOf(options),
     },
     {
       ready: (welcome) => {
@@ -101,6 +101,7 @@ export function createClient(options: ClientOptions): Client {
         for (const { stream } of rooms.values()) stream.lost();
         emitter.emit('signedOut', why);
       },
+      failed: (error) => emitter.emit('error', error),
       frame: receive,
     },
   );
@@ -263,6 +264,13 @@ export function createClient(options: ClientOptions): Client {
     outbox: () => outbox.list(),
     on: emitter.on,
   };
+}
+
+function webSocketOf(options: ClientOptions): WebSocketClass {
+  const known = options.WebSocket ?? globalThis.WebSocket;
+  if (typeof known !== 'function')
+    throw new TypeError('No WebSocket here: give the class of the package ws.');
+  return known as WebSocketClass;
 }
 
 function problemOf(error: unknown): Problem {

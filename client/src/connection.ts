@@ -42,6 +42,8 @@ export interface ConnectionHandlers {
   readonly frame: (frame: Frame) => void;
   readonly lost: (why: { code: number; retryInMs: number }) => void;
   readonly signedOut: (why: ParleyError) => void;
+  /** The token provider failed, or no socket could be made: tried again, but somebody may want to know. */
+  readonly failed: (error: unknown) => void;
 }
 
 export interface Connection {
@@ -81,6 +83,7 @@ export function createConnection(options: ConnectionOptions, handlers: Connectio
   let token = '';
   let heard = false;
   let probing = false;
+  let listening = false; // to the browser's network
   const timers: Partial<Record<'reconnect' | 'beat' | 'limit' | 'renew', ReturnType<typeof setTimeout>>> = {};
   let waiters: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   let ended = localError('closed', 'Not started.');
@@ -105,8 +108,9 @@ export function createConnection(options: ConnectionOptions, handlers: Connectio
       socket = openSocket(options.WebSocket, options.wsUrl, codec, token, { frame: receive, closed: lost });
     } catch (error) {
       if (mine !== life) return;
-      if (error instanceof AuthError) signedOut(error);
-      else lost(SILENT);
+      if (error instanceof AuthError) return signedOut(error);
+      handlers.failed(error);
+      lost(SILENT);
     }
   }
 
@@ -215,10 +219,15 @@ export function createConnection(options: ConnectionOptions, handlers: Connectio
     if (state === 'waiting') void open();
     else probe();
   }
-  const scope = globalThis as { addEventListener?: unknown; removeEventListener?: unknown };
-  const isBrowser = typeof scope.addEventListener === 'function';
+  function addListeners(): void {
+    listening = typeof (globalThis as { addEventListener?: unknown }).addEventListener === 'function';
+    if (!listening) return; // Node
+    addEventListener('online', online);
+    addEventListener('offline', probe);
+  }
   function removeListeners(): void {
-    if (!isBrowser) return;
+    if (!listening) return;
+    listening = false;
     removeEventListener('online', online);
     removeEventListener('offline', probe);
   }
@@ -235,10 +244,7 @@ export function createConnection(options: ConnectionOptions, handlers: Connectio
     start: () => {
       if (state !== 'stopped') return;
       attempt = 0;
-      if (isBrowser) {
-        addEventListener('online', online);
-        addEventListener('offline', probe);
-      }
+      addListeners();
       void open();
     },
     stop: () => halt(localError('closed', 'The client was closed.')),

@@ -1,9 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket as NodeSocket } from 'ws';
 import {
   type Client,
   type ClientOptions,
   createApi,
+  createClient,
   createSession,
   MemoryStore,
 } from '../../client/src/index.js';
@@ -189,8 +190,10 @@ test('a provider that can’t reach anybody is asked again', async () => {
     return ann.token;
   };
   const { client } = watched(ann, { token });
+  const errors: unknown[] = [];
+  client.on('error', (error) => void errors.push(error));
   await client.connect();
-  expect(asked).toBe(4);
+  expect([asked, errors.map(String)]).toEqual([4, Array(3).fill('TypeError: no network')]);
 });
 
 test('unsent messages survive a reload and a kill -9 of the server, each exists once, in order', async () => {
@@ -232,4 +235,28 @@ test('many rooms are resumed in several frames', { timeout: 60_000 }, async () =
   proxy.cut();
   dataOf(await rest().send(ann.token, last, { content: 'hello' }));
   await until(() => client.room(last).messages().length === 1, 'the message in the last room', 30_000);
+});
+
+test('a browser that comes back online reconnects at once', async () => {
+  const listeners = new Map<string, () => void>();
+  vi.stubGlobal('addEventListener', (type: string, run: () => void) => void listeners.set(type, run));
+  vi.stubGlobal('removeEventListener', (type: string) => void listeners.delete(type));
+  const { client, said } = watched(ann, { backoff: { baseMs: 3_600_000, maxMs: 3_600_000 } });
+  await client.connect();
+  proxy.cut();
+  await until(() => said.length === 2, 'the loss');
+  must(listeners.get('online'))();
+  await until(() => said.length === 3, 'the connection');
+  proxy.stall();
+  must(listeners.get('offline'))(); // it asks at once whether the connection still is one
+  await until(() => said.length === 4, 'the loss');
+  client.close();
+  expect(listeners.size).toBe(0);
+  vi.unstubAllGlobals();
+});
+
+test('without a WebSocket class it says what to give', () => {
+  vi.stubGlobal('WebSocket', undefined);
+  expect(() => createClient({ url: proxy.url, token: async () => '' })).toThrow(/package ws/);
+  vi.unstubAllGlobals();
 });
