@@ -85,6 +85,26 @@ describe.each(ENCODINGS)('two clients talk in %s', (encoding) => {
     bobs.close();
   });
 
+  test('reactions and pins reach the other, and stand in the timeline as in the history', async () => {
+    const { anns, bobs, roomId } = await talk();
+    const mine = anns.room(roomId);
+    const theirs = bobs.room(roomId);
+    await Promise.all([mine.join(), theirs.join()]);
+    const { id } = await mine.send('to be liked').sent;
+    await theirs.react(id, '👍');
+    await mine.react(id, '👍');
+    await mine.react(id, '🎉');
+    await mine.unreact(id, '🎉');
+    await mine.pin(id);
+    await until(() => [mine, theirs].every((room) => room.position()?.rev === 6), 'six changes');
+    const [stored] = (await createApi(anns.http).messages(roomId)).items;
+    expect(stored).toMatchObject({ pinned: true, reactions: [{ emoji: '👍', user_ids: [ann.id, bob.id] }] });
+    expect([mine.messages(), theirs.messages()]).toEqual([[stored], [stored]]);
+    await expect(theirs.unpin(id)).rejects.toMatchObject({ code: 'forbidden' });
+    anns.close();
+    bobs.close();
+  });
+
   test('a read mark moves once for many, and the server knows it', async () => {
     const { anns, bobs, roomId } = await talk();
     for (const content of ['1', '2', '3']) await anns.room(roomId).send(content).sent;

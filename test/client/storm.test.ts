@@ -25,6 +25,7 @@ import { clientOf, type Encoding } from './fixture.js';
 import { gather, streamFaults, viewFaults } from './view-check.js';
 
 const CLIENTS: readonly Encoding[] = ['json', 'msgpack', 'json'];
+const EMOJI = ['👍', '🎉'];
 const RUNS_MAX = 40;
 const RUNS_MIN = 3; // fewer would be an empty test
 const TIME_LIMIT_MS = 25_000;
@@ -53,7 +54,17 @@ afterAll(async () => {
 /** What people do, and what the network does to them; `pause` lets some time pass, in milliseconds. */
 const deed = fc.record({
   who: fc.nat(CLIENTS.length - 1),
-  what: fc.constantFrom('send', 'send', 'send', 'edit', 'delete', 'leave and join'),
+  what: fc.constantFrom(
+    'send',
+    'send',
+    'send',
+    'edit',
+    'delete',
+    'react',
+    'react',
+    'unreact',
+    'leave and join',
+  ),
   target: fc.nat(20),
 });
 const weather = fc.record({
@@ -97,11 +108,12 @@ interface Person {
   readonly changes: Promise<void>[];
 }
 
-function act(person: Person, roomId: string, { what, target }: Deed): void {
-  const { client, sent, changes } = person;
+function act(people: readonly Person[], roomId: string, { who, what, target }: Deed): void {
+  const { client, sent, changes } = must(people[who]);
+  const others = must(people[(who + target) % people.length]).sent;
   const room = client.room(roomId);
-  const message = sent.length === 0 ? undefined : sent[target % sent.length];
-  const change = (run: (id: string) => Promise<void>): void => {
+  const change = (of: readonly Outgoing[], run: (id: string) => Promise<void>): void => {
+    const message = of[target % Math.max(1, of.length)];
     if (message === undefined) return;
     const tolerant = message.sent
       .then(({ id }) => run(id))
@@ -112,8 +124,10 @@ function act(person: Person, roomId: string, { what, target }: Deed): void {
     changes.push(tolerant);
   };
   if (what === 'send') sent.push(room.send(`message ${sent.length}`));
-  if (what === 'edit') change((id) => room.edit(id, `edit ${target}`));
-  if (what === 'delete') change((id) => room.delete(id));
+  if (what === 'edit') change(sent, (id) => room.edit(id, `edit ${target}`));
+  if (what === 'delete') change(sent, (id) => room.delete(id));
+  if (what === 'react') change(others, (id) => room.react(id, must(EMOJI[target % EMOJI.length])));
+  if (what === 'unreact') change(others, (id) => room.unreact(id, must(EMOJI[target % EMOJI.length])));
   if (what === 'leave and join') {
     room.leave();
     const joining = room.join().catch((error: unknown) => {
@@ -139,7 +153,7 @@ async function faultsAfter(
       client.on('room', (event) => void pulled.push(event));
     }
     for (const { deeds, weather: wind } of storms) {
-      for (const each of deeds) act(must(people[each.who]), roomId, each);
+      for (const each of deeds) act(people, roomId, each);
       await blow(wind);
     }
     calm();
