@@ -105,6 +105,32 @@ describe.each(ENCODINGS)('two clients talk in %s', (encoding) => {
     bobs.close();
   });
 
+  test('who types, comes and goes, and has read is known to the other', async () => {
+    const { anns, bobs, roomId } = await talk();
+    const theirs = bobs.room(roomId);
+    await theirs.join();
+    const heard: RoomEvent[] = [];
+    bobs.on('room', (event) => void heard.push(event));
+    const told = (type: string, ms?: number) => {
+      const isAnns = (event: RoomEvent) =>
+        event.type === type && 'user_id' in event && event.user_id === ann.id;
+      return until(() => heard.find(isAnns), type, ms);
+    };
+    await anns.room(roomId).join();
+    await told('user_online');
+    anns.room(roomId).typing();
+    await told('user_typing');
+    expect(theirs.typingUsers()).toEqual([{ user_id: ann.id, username: ann.username }]);
+    const { seq_no } = await anns.room(roomId).send('typed').sent;
+    await told('user_stopped_typing');
+    expect(theirs.typingUsers()).toEqual([]);
+    anns.room(roomId).markRead(seq_no);
+    expect(await told('read_receipt')).toMatchObject({ seq_no });
+    anns.close();
+    await told('user_offline', 20_000); // the server waits whether they come back
+    bobs.close();
+  });
+
   test('a read mark moves once for many, and the server knows it', async () => {
     const { anns, bobs, roomId } = await talk();
     for (const content of ['1', '2', '3']) await anns.room(roomId).send(content).sent;
