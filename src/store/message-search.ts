@@ -43,7 +43,7 @@ async function find(
   const newest = await run(walk(db, { room_id, query, before, floor, limit }));
   if (newest.length >= limit || floor <= 1) return newest.map(toHit);
   const rest = { room_id, query, before: floor, limit: limit - newest.length };
-  const [, older] = await run(db.begin((tx) => [settings(tx), lookUp(tx, rest)]));
+  const [, older] = await run(db.begin((tx) => [limitTime(tx), lookUp(tx, rest)]));
   return [...newest, ...older].map(toHit);
 }
 
@@ -89,10 +89,8 @@ export function lookUp(db: Db | Tx, { room_id, query, before, limit }: Wanted) {
     ) ${marked(db, query)}`;
 }
 
-/** However frequent the words are said to be, reading the whole table is never the way. */
-function settings(tx: Tx) {
-  return tx`
-    select set_config('statement_timeout', ${String(TIMEOUT_MS)}, true), set_config('enable_seqscan', 'off', true)`;
+function limitTime(tx: Tx) {
+  return tx`select set_config('statement_timeout', ${String(TIMEOUT_MS)}, true)`;
 }
 
 /** The hits with their matches between U+0001 and U+0002; what the parser would take for markup is blanked. */
