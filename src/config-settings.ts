@@ -102,6 +102,7 @@ export const SETTING_SECTIONS = {
     'DB_NAME',
     'DB_SSLMODE',
     'DB_POOL_SIZE',
+    'SEARCH_LANGUAGE',
   ],
   Redis: ['REDIS_URL', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_PASSWORD', 'REDIS_DB'],
   'Attachment storage': [
@@ -190,6 +191,11 @@ export const SETTINGS = {
   DB_POOL_SIZE: optional(integer(1, 100), 'Database connections of each shard.', {
     defaultNote: `4, less where SHARDS × DB_POOL_SIZE + 1 would exceed ${DEFAULT_CONNECTION_BUDGET}`,
   }),
+  SEARCH_LANGUAGE: preset(
+    text('the name of a text search configuration of PostgreSQL', /^[a-z_][a-z0-9_]{0,62}$/),
+    'simple',
+    'What words of messages are alike to searches: `simple` looks for them as they are, `english`, `german` … by their stems. A change is applied when migrations run, and rewrites all messages.',
+  ),
   REDIS_URL: optional(
     url('redis', 'rediss'),
     'Redis that joins several nodes. Without it the server runs alone.',

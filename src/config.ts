@@ -38,6 +38,8 @@ export interface Config {
   readonly shards: number;
   /** Database connections of each shard. */
   readonly dbPoolSize: number;
+  /** A text search configuration of PostgreSQL; whether it exists is known when migrations run. */
+  readonly searchLanguage: string;
   /** Origins as browsers send them, lower case, beside the server's own. */
   readonly allowedOrigins: readonly string[];
   /** IP addresses and CIDR ranges of proxies whose X-Forwarded-For is believed. */
@@ -119,6 +121,7 @@ export function loadConfig(
       processes,
       shards,
       dbPoolSize,
+      searchLanguage: values.SEARCH_LANGUAGE,
       allowedOrigins: values.ALLOWED_ORIGINS,
       trustProxy: values.TRUST_PROXY,
       limits: {

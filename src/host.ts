@@ -28,7 +28,7 @@ export async function startHost(config: Config, log: Logger): Promise<Host> {
   };
   try {
     const databaseUrl = config.database?.url ?? embedded?.url ?? '';
-    const { changed, warnings } = await migrateUp(databaseUrl);
+    const { changed, warnings } = await migrateUp(databaseUrl, { searchLanguage: config.searchLanguage });
     if (changed.length > 0) log.info({ event: 'migrated', migrations: changed });
     for (const warning of warnings) log.warn({ event: 'migration_warning', warning });
     return { databaseUrl, jwtSecret: await loadJwtSecret(config), stop };

@@ -7,6 +7,7 @@ import { freePort } from './lib/free-port.js';
 import { createLogger, isLogLevel, nextLogLevel } from './observability/logger.js';
 import { serveMetrics } from './observability/metrics-server.js';
 import { serveAsChild, takeFaults } from './serve.js';
+import { UnknownSearchLanguage } from './store/search-language.js';
 import { supervise } from './supervisor.js';
 
 /**
@@ -122,6 +123,10 @@ async function serve(host: Awaited<ReturnType<typeof startHost>>): Promise<Servi
 }
 
 function fail(error: unknown): void {
+  if (error instanceof UnknownSearchLanguage) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(EXIT_CONFIG);
+  }
   log.fatal({ event: 'failed', err: error });
   process.exit(1);
 }

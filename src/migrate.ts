@@ -1,10 +1,11 @@
 /** `npm run migrate -- up | down [--all] | status | create NAME`. Exits 0, 1 (failed), 64 (usage) or 78 (settings). */
-import { loadConfig, readDotEnv } from './config.js';
+import { type Config, loadConfig, readDotEnv } from './config.js';
 import { JWT_SECRET_MIN_BYTES } from './config-settings.js';
 import { type DirectoryInUseError, type DirectoryLock, lockDataDir } from './lib/data-dir-lock.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
 import { createMigration } from './store/migration-files.js';
 import { migrateDown, migrateUp, migrationStatus } from './store/migrations.js';
+import { UnknownSearchLanguage } from './store/search-language.js';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 64; // sysexits.h EX_USAGE
@@ -15,8 +16,10 @@ const USAGE = 'usage: npm run migrate -- up | down [--all] | status | create NAM
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const complain = (line: string): boolean => process.stderr.write(`${line}\n`);
 
-/** The command as a function of the database's url; null where there is no such command. */
-function commandOf(args: readonly string[]): ((url: string) => Promise<void>) | null {
+type Command = (url: string, config: Config) => Promise<void>;
+
+/** null: there is no such command. */
+function commandOf(args: readonly string[]): Command | null {
   const [command, option] = args;
   const bare = args.length === 1;
   if (command === 'up' && bare) return up;
@@ -27,8 +30,8 @@ function commandOf(args: readonly string[]): ((url: string) => Promise<void>) | 
   return null;
 }
 
-async function up(url: string): Promise<void> {
-  const { changed, warnings } = await migrateUp(url);
+async function up(url: string, { searchLanguage }: Config): Promise<void> {
+  const { changed, warnings } = await migrateUp(url, { searchLanguage });
   for (const warning of warnings) complain(`warning: ${warning}`);
   for (const id of changed) say(`applied ${id}`);
   if (changed.length === 0) say('nothing to apply');
@@ -86,8 +89,9 @@ async function main(args: readonly string[]): Promise<number> {
     for (const mistake of loaded.mistakes) complain(mistake);
     return EXIT_CONFIG;
   }
-  const { database, dataDir } = loaded.config;
-  await (database ? command(database.url) : withEmbeddedDatabase(dataDir, command));
+  const { config } = loaded;
+  const run = (url: string): Promise<void> => command(url, config);
+  await (config.database ? run(config.database.url) : withEmbeddedDatabase(config.dataDir, run));
   return 0;
 }
 
@@ -95,5 +99,5 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   complain(error instanceof Error ? error.message : String(error));
-  process.exitCode = EXIT_FAILED;
+  process.exitCode = error instanceof UnknownSearchLanguage ? EXIT_CONFIG : EXIT_FAILED;
 }

@@ -89,6 +89,30 @@ export function createAccounts(options: AccountsOptions): Accounts {
     };
   };
 
+  /** Null where the hash was replaced after it was read. @throws Refusal `invalid_credentials` */
+  const open = async (
+    { email, password }: Pick<LoginBody, 'email' | 'password'>,
+    session: NewSession,
+  ): Promise<Account | null> => {
+    const unknown = await decoyHash();
+    const found = await store.credentialsByEmail(email);
+    const verified = await hasher.verify(password, found?.password_hash ?? unknown);
+    if (found === null || !verified) throw new Refusal('invalid_credentials');
+    const { account, password_hash } = found;
+    if (!(await store.openSession(account.id, password_hash, session))) return null;
+    if (hasher.isOutdated(password_hash)) await rehash(account.id, password, password_hash);
+    return account;
+  };
+
+  /** Hashes a password as the settings now want it. Whoever can't be served now is at the next log-in. */
+  const rehash = async (user_id: UserId, password: string, from: string): Promise<void> => {
+    try {
+      await store.rehash(user_id, from, await hasher.hash(password));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  };
+
   return {
     async register(body, device) {
       const password_hash = await hasher.hash(body.password);
@@ -99,15 +123,12 @@ export function createAccounts(options: AccountsOptions): Accounts {
       throw new Refusal('conflict', { field: created.taken, sentence: `This ${created.taken} is taken.` });
     },
 
-    async login({ email, password }, device) {
-      const unknown = await decoyHash();
-      const found = await store.credentialsByEmail(email);
-      const verified = await hasher.verify(password, found?.password_hash ?? unknown);
-      if (found === null || !verified) throw new Refusal('invalid_credentials');
+    async login(credentials, device) {
       const { session, refresh_token } = newSession(device);
-      const opened = await store.openSession(found.account.id, found.password_hash, session);
-      if (!opened) throw new Refusal('invalid_credentials'); // the password was changed meanwhile
-      return signedIn(found.account, session.id, refresh_token);
+      // Once more, in case another log-in has just put a newer hash in the place of the one verified.
+      const account = (await open(credentials, session)) ?? (await open(credentials, session));
+      if (account === null) throw new Refusal('invalid_credentials'); // the password was changed meanwhile
+      return signedIn(account, session.id, refresh_token);
     },
 
     async refresh(refresh_token) {
@@ -196,7 +217,8 @@ function wrongCurrentPassword(): Refusal {
   });
 }
 
-function toUser(account: Account, statusOf: StatusOf): User {
+/** An account as others see it. */
+export function toUser(account: Account, statusOf: StatusOf): User {
   return {
     id: account.id,
     username: account.username,
@@ -207,7 +229,8 @@ function toUser(account: Account, statusOf: StatusOf): User {
   };
 }
 
-function toMe(account: Account, statusOf: StatusOf): Me {
+/** An account as its owner sees it. */
+export function toMe(account: Account, statusOf: StatusOf): Me {
   return { ...toUser(account, statusOf), email: account.email };
 }
 

@@ -32,3 +32,8 @@ export function verifyPassword(password: string, hash: string): boolean {
     return false;
   }
 }
+
+/** Whether a hash was made at another cost than this, or isn't one of ours. */
+export function isOutdatedHash(hash: string, cost: PasswordHashCost): boolean {
+  return !hash.startsWith(`$argon2id$v=19$m=${cost.memoryKib},t=${cost.passes},p=${LANES}$`);
+}

@@ -1,4 +1,5 @@
 import type { SessionId, UserId } from '../protocol/ids.js';
+import type { UserStatus } from '../protocol/model.js';
 
 /** What accounts ask of the world. `accountStore` in src/store/users.ts implements the store on PostgreSQL. */
 
@@ -9,6 +10,8 @@ export interface Account {
   /** As registered; compared without regard to case. Never shown to others. */
   readonly email: string;
   readonly avatar_url: string | null;
+  /** What the user chose to be seen as while connected; `offline` hides. */
+  readonly chosen_status: UserStatus;
   readonly last_seen_at: Date | null;
   readonly created_at: Date;
 }
@@ -92,6 +95,8 @@ export interface AccountStore {
    * @returns the sessions it ended, or null where the hash isn't `from` any more
    */
   changePassword(change: PasswordChange): Promise<SessionId[] | null>;
+  /** Puts `to` in the place of the hash `from` of the same password, if it is still that. Ends no session. */
+  rehash(user_id: UserId, from: string, to: string): Promise<void>;
   /** The live sessions that were used last, newest first. */
   liveSessions(user_id: UserId, limit: number): Promise<SessionRecord[]>;
 }
@@ -102,6 +107,31 @@ export interface PasswordHasher {
   hash(password: string): Promise<string>;
   /** False for a wrong password and for a hash that can't be read. */
   verify(password: string, hash: string): Promise<boolean>;
+  /** Whether the hash was made with other parameters than new ones are. At once. */
+  isOutdated(hash: string): boolean;
+}
+
+/** What a user may change of himself; undefined stays as it is. */
+export interface ProfilePatch {
+  readonly username?: string | undefined;
+  readonly avatar_url?: string | null | undefined;
+  readonly status?: UserStatus | undefined;
+}
+
+/** Users as they show themselves. Each method is one statement; all throw `StoreUnavailable`. */
+export interface ProfileStore {
+  /** The account after the change; null where there is none; `taken` where another has the name, in any case. */
+  patchProfile(user_id: UserId, patch: ProfilePatch): Promise<Account | 'taken' | null>;
+  /** Users whose names start with a text, in any case, the exact match first; deleted ones never. */
+  usersByPrefix(prefix: string, limit: number): Promise<Account[]>;
+}
+
+/** Tells this process of changes to a user, after they are committed. All return at once. */
+export interface UserNews {
+  /** The name has changed, or the account is gone: forget what is cached of it. */
+  userChanged(user_id: UserId): void;
+  /** The user wants to be seen as this from now on. */
+  statusChosen(user_id: UserId, status: UserStatus): void;
 }
 
 /** Takes a session's end, after it is committed, to this process' front. */
@@ -111,4 +141,4 @@ export interface SessionEnds {
 }
 
 /** A user's presence. */
-export type StatusOf = (user_id: UserId) => 'online' | 'away' | 'offline';
+export type StatusOf = (user_id: UserId) => UserStatus;

@@ -56,6 +56,7 @@ export const Message = Type.Object({
 export type Message = Static<typeof Message>;
 
 export const UserStatus = Type.Union([Type.Literal('online'), Type.Literal('away'), Type.Literal('offline')]);
+export type UserStatus = Static<typeof UserStatus>;
 
 export const User = Type.Object({
   id: Uuid,

@@ -97,7 +97,11 @@ async function leaveRoom({ store, announcer }: RoomPorts, caller: UserId, room_i
 }
 
 /** The room hears it first, so that the leaver's other devices do too. */
-function announceLeft(announcer: Announcer, room_id: RoomId, { user_id, username }: Member): void {
+export function announceLeft(
+  announcer: Announcer,
+  room_id: RoomId,
+  { user_id, username }: Pick<Member, 'user_id' | 'username'>,
+): void {
   announcer.standingChanged(room_id, user_id as UserId);
   announcer.toRoom(room_id, 'member_left', { user_id, username });
   announcer.revoke(room_id, user_id as UserId);

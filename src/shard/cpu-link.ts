@@ -1,3 +1,4 @@
+import { isOutdatedHash, type PasswordHashCost } from '../auth/password-hash.js';
 import type { PasswordHasher } from '../auth/ports.js';
 import type { CpuTask, ToShard } from '../ipc/messages.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
@@ -5,7 +6,7 @@ import { Refusal } from '../protocol/errors.js';
 import type { Outbox } from './outbox.js';
 
 /** CPU work by way of the front, which holds the pool: bounded there, so that a full queue says no. */
-export function createCpuLink(outbox: Outbox) {
+export function createCpuLink(outbox: Outbox, cost: PasswordHashCost) {
   const waiting = new Map<number, Deferred<unknown>>();
   let lastId = 0;
 
@@ -20,6 +21,7 @@ export function createCpuLink(outbox: Outbox) {
   const hasher: PasswordHasher = {
     hash: async (password) => (await ask({ op: 'hash_password', password })) as string,
     verify: async (password, hash) => (await ask({ op: 'verify_password', password, hash })) as boolean,
+    isOutdated: (hash) => isOutdatedHash(hash, cost),
   };
 
   return {

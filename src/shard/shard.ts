@@ -1,14 +1,18 @@
 import { performance } from 'node:perf_hooks';
 import { createAccounts } from '../auth/accounts.js';
+import type { SessionEnds, UserNews } from '../auth/ports.js';
+import { createProfiles } from '../auth/profiles.js';
 import { watchSessions } from '../auth/session-watch.js';
 import { openBus } from '../bus/open-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
+import { discoveryHandlers } from '../http/discovery-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
 import { moderationHandlers } from '../http/moderation-handlers.js';
+import { profileHandlers } from '../http/profile-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
 import type { RouteName } from '../http/routes.js';
+import { searchHandlers } from '../http/search-handlers.js';
 import type { HttpHandler } from '../http/types.js';
-import { UNBUILT } from '../http/unbuilt.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
 import { secondsSince } from '../lib/wall-clock.js';
 import { createLogger } from '../observability/logger.js';
@@ -16,6 +20,7 @@ import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import type { UserId } from '../protocol/ids.js';
+import { accountRemoval } from '../rooms/account-removal.js';
 import { createAdmission } from '../rooms/admission.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
 import { type LogEvent, logEventFrame } from '../rooms/events.js';
@@ -31,23 +36,28 @@ import { roomService } from '../rooms/room-service.js';
 import { createSequencer, type EventSink } from '../rooms/sequencer.js';
 import { createSlowMode } from '../rooms/slow-mode.js';
 import { createTyping } from '../rooms/typing.js';
+import { accountRemovalStore } from '../store/account-removal.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
+import { discoverRooms } from '../store/discovery.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
 import { messageLog } from '../store/message-log.js';
+import { messageSearch } from '../store/message-search.js';
 import { moderationStore } from '../store/moderation-store.js';
 import { pinsOf } from '../store/pins.js';
 import { presenceStore } from '../store/presence.js';
+import { profileStore } from '../store/profiles.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { roomStore } from '../store/room-store.js';
-import { endedSince } from '../store/sessions.js';
+import { endedSince, purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
 import { editsOf, thread } from '../store/threads.js';
 import { accountStore } from '../store/users.js';
 import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
+import { startHousekeeping } from './housekeeping.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
 import { createOutbox, type Outbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
@@ -99,7 +109,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     },
     metrics.queried,
   );
-  const cpu = createCpuLink(outbox);
+  const cpu = createCpuLink(outbox, config.passwordHash);
   const joins = createJoins(joinReader, messagesLog, sequencer);
   const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
   const typing = createTyping({ admission, announcer });
@@ -121,15 +131,23 @@ export async function runShard(start: ShardStart): Promise<void> {
     joins,
     typing,
   };
+  const ends: SessionEnds = {
+    end(user_id, sids) {
+      const ended = sids.map((sid) => ({ sid, user_id, ended_ms: Date.now() }));
+      outbox.post({ t: 'sessions_ended', ended, watched: false });
+    },
+  };
+  const news: UserNews = {
+    userChanged(user_id) {
+      admission.forgetUser(user_id);
+      outbox.post({ t: 'notice', notice: { kind: 'user_changed', user_id } });
+    },
+    statusChosen: (user_id, status) => outbox.post({ t: 'status_chosen', user_id, status }),
+  };
   const accounts = createAccounts({
     store: timed(accountStore(db), metrics.queried),
     hasher: cpu.hasher,
-    ends: {
-      end(user_id, sids) {
-        const ended = sids.map((sid) => ({ sid, user_id, ended_ms: Date.now() }));
-        outbox.post({ t: 'sessions_ended', ended, watched: false });
-      },
-    },
+    ends,
     statusOf: presence.statusOf,
     jwtSecret: start.jwtSecret,
     expirationMs: config.jwt.expirationMs,
@@ -147,12 +165,25 @@ export async function runShard(start: ShardStart): Promise<void> {
           report,
         });
   const rooms = roomStore(db);
+  const stopHousekeeping =
+    shard !== 0
+      ? () => {}
+      : startHousekeeping({
+          purgeSessions: (before) => purgeSessions(db, before),
+          tokenLifeMs: config.jwt.expirationMs,
+          report,
+        });
   const handlers: Record<RouteName, HttpHandler> = {
-    ...UNBUILT,
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: rooms, announcer })),
     ...moderationHandlers(moderationService({ store: rooms, moderation: moderationStore(db), announcer })),
     ...messageHandlers({ ...where, messages, reader, markRead }),
+    ...searchHandlers({ messages, reader, search: timed(messageSearch(db), metrics.queried) }),
+    ...discoveryHandlers({ discover: (words, after, limit) => discoverRooms(db, words, after, limit) }),
+    ...profileHandlers(
+      createProfiles({ store: timed(profileStore(db), metrics.queried), news, statusOf: presence.statusOf }),
+      accountRemoval({ store: timed(accountRemovalStore(db), metrics.queried), announcer, ends, news }),
+    ),
   };
 
   /** The client's view of whatever a request ended with. */
@@ -283,6 +314,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   unwatch();
   typing.close();
   receipts.close();
+  stopHousekeeping();
   sequencer.close();
   await bus.close();
   writer.close();

@@ -79,24 +79,32 @@ export async function unknownUsers(db: Db | Tx, user_ids: readonly UserId[]): Pr
   return rows.map((row) => row.id);
 }
 
-/** The members a new room starts with; its member_count was set with it. @throws StoreUnavailable */
+/**
+ * The members a new room starts with; its member_count was set with it. The lock on the users keeps their accounts
+ * from being deleted meanwhile.
+ * @returns how many of them there are
+ * @throws StoreUnavailable
+ */
 export async function insertFirstMembers(
   tx: Tx,
   room_id: RoomId,
   members: readonly NewMember[],
-): Promise<void> {
-  await run(tx`
+): Promise<number> {
+  const inserted = await run(tx`
     insert into room_members (room_id, user_id, role)
-    select ${room_id}, new.user_id, new.role
+    select ${room_id}, u.id, new.role
     from unnest(
       ${members.map((member) => member.user_id)}::uuid[], ${members.map((member) => member.role)}::text[]
-    ) as new (user_id, role)`);
+    ) as new (user_id, role)
+    join users u on u.id = new.user_id and u.deleted_at is null
+    for share of u`);
+  return inserted.count;
 }
 
 /**
  * Adds members who have read everything so far, and counts them. The clock is read under the room's lock, so
  * that joined_at is in the order of the commits and a list read page by page misses nobody. A mute that one of
- * them left behind goes on.
+ * them left behind goes on. The lock on the users keeps their accounts from being deleted meanwhile.
  * @returns without those who aren't users
  * @throws StoreUnavailable; a unique violation for somebody who is a member
  */
@@ -123,6 +131,7 @@ export async function insertMembers(
       join users u on u.id = new.user_id and u.deleted_at is null
       join room_heads h on h.room_id = ${room_id}
       order by new.ord
+      for share of u
       returning *
     ), counted as (
       update rooms set member_count = member_count + (select count(*) from rm)

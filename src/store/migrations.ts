@@ -9,16 +9,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
 import { defaultMigrationsDir, type Migration, readMigrations, type Step } from './migration-files.js';
+import { applySearchLanguage } from './search-language.js';
 
 export interface MigrationOptions {
   /** Directory of the files; the checkout's own by default. */
   readonly dir?: string;
   /** How long to wait for another node's migrations, in ms. */
   readonly lockTimeoutMs?: number;
+  /** The language that messages are searched in (a text search configuration); left as it is by default. */
+  readonly searchLanguage?: string;
 }
 
 export interface MigrationChange {
-  /** In the order in which they ran, as `000001_name`. */
+  /** In the order in which they ran, as `000001_name`; then `search_language=german`, where that changed. */
   readonly changed: readonly string[];
   /** Sentences about what was tolerated. */
   readonly warnings: readonly string[];
@@ -54,7 +57,7 @@ const CONNECT_TIMEOUT_S = 10;
  * one are warnings.
  *
  * @throws naming the file: it was changed after it was applied, or its SQL failed (what came before it stays); or
- * the lock wasn't free in time
+ * the lock wasn't free in time; UnknownSearchLanguage
  */
 export function migrateUp(url: string, options: MigrationOptions = {}): Promise<MigrationChange> {
   return underLock(url, options, async (sql, files) => {
@@ -63,10 +66,15 @@ export function migrateUp(url: string, options: MigrationOptions = {}): Promise<
     const newest = Math.max(0, ...statuses.filter((row) => row.appliedAt !== null).map((row) => row.version));
     const pending = files.filter((file) => stateOf(statuses, file.version) === 'pending');
     for (const file of pending) await apply(sql, file);
+    const { searchLanguage } = options;
+    const language = searchLanguage !== undefined && (await applySearchLanguage(sql, searchLanguage));
     const late = pending.filter((file) => file.version < newest);
     const unknown = statuses.filter((row) => row.state === 'unknown');
     return {
-      changed: pending.map((file) => file.id),
+      changed: [
+        ...pending.map((file) => file.id),
+        ...(language ? [`search_language=${searchLanguage}`] : []),
+      ],
       warnings: [
         ...late.map((file) => `${file.id} was applied after newer ones`),
         ...unknown.map((row) => `the database has ${idOf(row)}, which this release doesn't know`),

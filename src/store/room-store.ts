@@ -46,7 +46,8 @@ async function createRoom(
 async function insertWhole(tx: Tx, room: NewRoom, first: readonly NewMember[]): Promise<Room | null> {
   if (!(await rooms.insertRoom(tx, room, first.length))) return null;
   await rooms.insertHead(tx, room.id);
-  await members.insertFirstMembers(tx, room.id, first);
+  const inserted = await members.insertFirstMembers(tx, room.id, first);
+  if (inserted < first.length) throw new Refusal('not_found'); // an account was deleted a moment ago
   return rooms.roomById(tx, room.id);
 }
 

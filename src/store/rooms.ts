@@ -4,7 +4,7 @@ import type { Keyset, NewRoom, Placed, RoomView } from '../rooms/room-store-port
 import { type Db, run, type Tx } from './client.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 
-interface RoomRow {
+export interface RoomRow {
   readonly id: RoomId;
   readonly name: string | null;
   readonly description: string | null;
@@ -26,7 +26,7 @@ interface MyRoomRow extends RoomRow {
 }
 
 /** The select list of a {@link RoomRow}, for `from rooms r join room_heads h on h.room_id = r.id`. */
-function roomColumns(db: Db | Tx) {
+export function roomColumns(db: Db | Tx) {
   return db`
     r.id, r.name, r.description, r.type, r.created_by, r.slow_mode_s, h.head_seq, h.head_rev, r.member_count,
     r.created_at, r.updated_at`;
@@ -44,7 +44,7 @@ function mentionCount(db: Db | Tx, user_id: UserId) {
   ) as mention_count`;
 }
 
-function toRoom(row: RoomRow): Room {
+export function toRoom(row: RoomRow): Room {
   return {
     id: row.id,
     name: row.name,

@@ -79,7 +79,8 @@ export async function rotateRefreshToken(
 ): Promise<{ sid: SessionId; account: Account } | null> {
   const [row] = await run(db<(Account & { sid: SessionId })[]>`
     with live as (
-      select s.id, u.username, u.email, u.avatar_url, u.last_seen_at, u.created_at
+      select s.id, u.username, u.email, u.avatar_url, u.status as chosen_status, u.last_seen_at,
+             u.created_at
       from refresh_tokens t
       join sessions s on s.id = t.session_id
       join users u on u.id = s.user_id
@@ -101,7 +102,8 @@ export async function rotateRefreshToken(
       insert into refresh_tokens (token_hash, session_id)
       select ${next}::bytea, id from extended
     )
-    select e.id as sid, e.user_id as id, l.username, l.email, l.avatar_url, l.last_seen_at, l.created_at
+    select e.id as sid, e.user_id as id, l.username, l.email, l.avatar_url, l.chosen_status, l.last_seen_at,
+           l.created_at
     from extended e join live l on l.id = e.id`);
   if (row === undefined) return null;
   const { sid, ...account } = row;

@@ -33,7 +33,7 @@ export async function createAccount(
       with created as (
         insert into users (id, username, email, password_hash)
         values (${account.id}, ${account.username}, ${account.email}, ${account.password_hash})
-        returning id, username, email, avatar_url, last_seen_at, created_at
+        returning id, username, email, avatar_url, status as chosen_status, last_seen_at, created_at
       ), opened as (
         insert into sessions (id, user_id, device, expires_at)
         select ${session.id}::uuid, id, ${session.device}::text,
@@ -63,7 +63,7 @@ export async function credentialsByEmail(
   email: string,
 ): Promise<{ account: Account; password_hash: string } | null> {
   const [row] = await run(db<(Account & { password_hash: string })[]>`
-    select id, username, email, avatar_url, last_seen_at, created_at, password_hash
+    select id, username, email, avatar_url, status as chosen_status, last_seen_at, created_at, password_hash
     from users
     where lower(email) = lower(${email}) and deleted_at is null`);
   if (row === undefined) return null;
@@ -81,10 +81,20 @@ export async function passwordHashOf(db: Db, user_id: UserId): Promise<string | 
 /** @throws StoreUnavailable */
 export async function accountById(db: Db, user_id: UserId): Promise<Account | null> {
   const [row] = await run(db<Account[]>`
-    select id, username, email, avatar_url, last_seen_at, created_at
+    select id, username, email, avatar_url, status as chosen_status, last_seen_at, created_at
     from users
     where id = ${user_id} and deleted_at is null`);
   return row ?? null;
+}
+
+/**
+ * Replaces a hash of a password by another of the same one.
+ * @throws StoreUnavailable
+ */
+export async function rehash(db: Db, user_id: UserId, from: string, to: string): Promise<void> {
+  await run(db`
+    update users set password_hash = ${to}
+    where id = ${user_id} and password_hash = ${from} and deleted_at is null`);
 }
 
 /** The store that accounts ask for, on this pool. */
@@ -99,6 +109,7 @@ export function accountStore(db: Db): AccountStore {
     refreshTokenState: (hash) => refreshTokenState(db, hash),
     endSession: (user_id, sid) => endSession(db, user_id, sid),
     changePassword: (change) => changePassword(db, change),
+    rehash: (user_id, from, to) => rehash(db, user_id, from, to),
     liveSessions: (user_id, limit) => liveSessions(db, user_id, limit),
   };
 }

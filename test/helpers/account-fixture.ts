@@ -4,7 +4,7 @@ import {
   createAccounts,
   type SignedIn,
 } from '../../src/auth/accounts.js';
-import { hashPassword, verifyPassword } from '../../src/auth/password-hash.js';
+import { hashPassword, isOutdatedHash, verifyPassword } from '../../src/auth/password-hash.js';
 import { verifyAccessToken } from '../../src/auth/tokens.js';
 import type { Caller } from '../../src/ipc/messages.js';
 import { Refusal } from '../../src/protocol/errors.js';
@@ -59,6 +59,7 @@ export async function accountFixture(): Promise<AccountFixture> {
           verified.push([password, hash]);
           return verifyPassword(password, hash);
         },
+        isOutdated: (hash) => isOutdatedHash(hash, HASH_COST),
       },
       ends: { end: (_user_id, sids) => ended.push(...sids) },
       statusOf: () => 'offline',

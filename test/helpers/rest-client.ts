@@ -7,6 +7,7 @@ import type {
   MyRoom,
   Role,
   Room,
+  SearchHit,
   Session,
 } from '../../src/protocol/model.js';
 import { checkAnswer } from './conformance.js';
@@ -117,6 +118,8 @@ export function restClient(serverUrl: string) {
     message: (token: string, id: string) => call<Message>('GET', `/messages/${id}`, { token }),
     edit: (token: string, id: string, content: string) =>
       call<Message>('PATCH', `/messages/${id}`, { token, body: { content } }),
+    search: (token: string, id: string, query: Query) =>
+      call<SearchHit[]>('GET', `/rooms/${id}/messages/search`, { token, query }),
     react: (token: string, id: string, emoji: string) =>
       call<Message>('POST', `/messages/${id}/reactions`, { token, body: { emoji } }),
     unreact: (token: string, id: string, emoji: string) =>

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Accounts, SignedIn } from '../../src/auth/accounts.js';
-import { hashPassword, verifyPassword } from '../../src/auth/password-hash.js';
+import { hashPassword, isOutdatedHash, verifyPassword } from '../../src/auth/password-hash.js';
 import { accountHandlers } from '../../src/http/account-handlers.js';
 import type { HttpCall } from '../../src/http/types.js';
 import { Refusal } from '../../src/protocol/errors.js';
 import { newId, type UserId } from '../../src/protocol/ids.js';
 import { type Db, openDatabase, StoreUnavailable } from '../../src/store/client.js';
-import { accountStore } from '../../src/store/users.js';
+import { accountStore, passwordHashOf } from '../../src/store/users.js';
 import {
   type AccountFixture,
   accountFixture,
@@ -121,12 +121,39 @@ describe('logging in', () => {
     }
   });
 
+  it('puts a hash of the present cost in the place of an older one, once, and every log-in at that time succeeds', async () => {
+    const { caller, email } = await fixture.somebody();
+    const cost = { memoryKib: 1_024, passes: 2 };
+    const hashes: string[] = [];
+    const dearer = fixture.accountsWith({
+      hasher: {
+        hash: async (password) => hashPassword(password, cost),
+        verify: async (password, hash) => {
+          hashes.push(hash);
+          return verifyPassword(password, hash);
+        },
+        isOutdated: (hash) => isOutdatedHash(hash, cost),
+      },
+    });
+    const login = () => dearer.login({ email, password: PASSWORD }, null);
+    await Promise.all([login(), login(), login(), login()]);
+    const stored = await passwordHashOf(fixture.db, caller.user_id);
+    expect(stored).toMatch(/^\$argon2id\$v=19\$m=1024,t=2,p=1\$/);
+    hashes.length = 0;
+    await login();
+    expect(hashes).toEqual([stored]);
+    expect(await passwordHashOf(fixture.db, caller.user_id)).toBe(stored);
+    expect(await refusalOf(dearer.login({ email, password: 'wrong password' }, null))).toBe(
+      'invalid_credentials',
+    );
+  });
+
   it('says overloaded, for known and unknown alike, while passwords can’t be hashed', async () => {
     const { email } = await fixture.somebody();
     const refuse = async (): Promise<never> => {
       throw new Refusal('overloaded');
     };
-    const busy = fixture.accountsWith({ hasher: { hash: refuse, verify: refuse } });
+    const busy = fixture.accountsWith({ hasher: { hash: refuse, verify: refuse, isOutdated: () => false } });
     for (const whose of [email, 'nobody@example.org']) {
       expect(await refusalOf(busy.login({ email: whose, password: PASSWORD }, null))).toBe('overloaded');
     }

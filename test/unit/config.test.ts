@@ -33,6 +33,7 @@ describe('the configuration', () => {
       processes: 1,
       shards,
       dbPoolSize: defaultDbPoolSize(shards),
+      searchLanguage: 'simple',
       allowedOrigins: [],
       trustProxy: [],
       limits: {
