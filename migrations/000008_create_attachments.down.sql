@@ -1,0 +1,5 @@
+drop trigger attachments_go_with on users;
+drop trigger attachments_go_with on rooms;
+drop trigger attachments_go_with on messages;
+drop function attachments_go_with();
+drop table attachments;
