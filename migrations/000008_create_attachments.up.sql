@@ -16,6 +16,8 @@ create table attachments (
   storage_key    text not null unique,
   -- Of a direct upload in parts, as storage calls it.
   upload_id      text,
+  -- Until when a client may bring bytes to storage by itself; null for what comes through the server.
+  direct_until   timestamptz,
   file_name      text not null check (char_length(file_name) between 1 and 255),
   file_type      text not null check (char_length(file_type) <= 255),
   -- While pending: what is reserved of the uploader's quota.

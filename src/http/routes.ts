@@ -2,8 +2,10 @@ import Type, { type TSchema } from 'typebox';
 import type { ErrorCode } from '../protocol/errors.js';
 import { UUID_PATTERN } from '../protocol/ids.js';
 import {
+  Attachment,
   AuditEntry,
   Ban,
+  DirectUpload,
   Me,
   Member,
   Message,
@@ -24,6 +26,7 @@ import {
   PatchMeBody,
   PatchMemberBody,
   PatchRoomBody,
+  PresignBody,
   ReactionBody,
   ReadBody,
   RefreshBody,
@@ -48,9 +51,9 @@ export interface Route {
   readonly query: TSchema | null;
   /**
    * Who answers: the shard of the room in the path, of the caller, or (`any`) one chosen by the first path
-   * parameter or at random, which may answer `reroute`.
+   * parameter or at random, which may answer `reroute`; or the thread that moves attachments (`transfer`).
    */
-  readonly shard: 'room' | 'caller' | 'any';
+  readonly shard: 'room' | 'caller' | 'any' | 'transfer';
   /** Which limit counts the request: a user's (`rest`) or an address' (`auth`). */
   readonly limit: 'rest' | 'auth';
   /** One line for the documents. */
@@ -418,6 +421,47 @@ export const ROUTES = {
     },
     ReportBody,
   ),
+  upload_attachment: write('post', '/rooms/:roomId/attachments', 'transfer', {
+    summary: 'Upload a file (multipart/form-data, field `file`), to be attached to a message within 24 hours',
+    data: Attachment,
+    statuses: [201],
+    errors: [...MEMBERS, 'muted', 'payload_too_large', 'quota_exceeded', 'unsupported_media_type'],
+  }),
+  presign_attachment: write(
+    'post',
+    '/rooms/:roomId/attachments/presign',
+    'transfer',
+    {
+      summary: 'Announce a file that you bring to storage yourself; then complete it',
+      data: DirectUpload,
+      statuses: [201],
+      errors: [...MEMBERS, 'muted', 'payload_too_large', 'quota_exceeded', 'unsupported_media_type'],
+    },
+    PresignBody,
+  ),
+  complete_attachment: write('post', '/attachments/:attachmentId/complete', 'transfer', {
+    summary: 'Say that the file is in storage: it is checked, and may then be attached',
+    data: Attachment,
+    errors: [...HIDDEN, 'unsupported_media_type'],
+  }),
+  get_attachment: get('/attachments/:attachmentId', 'transfer', {
+    summary: 'An attachment, with links that are good for some minutes',
+    data: Attachment,
+    errors: HIDDEN,
+  }),
+  get_attachment_content: get('/attachments/:attachmentId/content', 'transfer', {
+    summary: 'The file itself, in ranges where asked for; or a redirection to storage (302)',
+    data: Nothing,
+    errors: HIDDEN,
+  }),
+  delete_attachment: write('delete', '/attachments/:attachmentId', 'transfer', {
+    summary: 'Delete an attachment (its uploader, or who may act on its uploader)',
+    data: Nothing,
+    errors: [...HIDDEN, 'forbidden'],
+  }),
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof ROUTES;
+/** The routes that the transfer thread answers; all others are the shards'. */
+export type TransferRoute = Extract<RouteName, `${string}_attachment` | 'get_attachment_content'>;
+export type ShardRoute = Exclude<RouteName, TransferRoute>;

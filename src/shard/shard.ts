@@ -6,7 +6,7 @@ import { accountHandlers } from '../http/account-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
 import { moderationHandlers } from '../http/moderation-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
-import type { RouteName } from '../http/routes.js';
+import type { ShardRoute } from '../http/routes.js';
 import type { HttpHandler } from '../http/types.js';
 import { UNBUILT } from '../http/unbuilt.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
@@ -147,7 +147,7 @@ export async function runShard(start: ShardStart): Promise<void> {
           report,
         });
   const rooms = roomStore(db);
-  const handlers: Record<RouteName, HttpHandler> = {
+  const handlers: Record<ShardRoute, HttpHandler> = {
     ...UNBUILT,
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: rooms, announcer })),
@@ -182,7 +182,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   async function answerHttp(request: Extract<ToShard, { t: 'http' }>): Promise<void> {
     const { id } = request;
     try {
-      const result = await inTime(handlers[request.route](request));
+      const result = await inTime(handlers[request.route as ShardRoute](request));
       if ('reroute' in result) return outbox.post({ t: 'reroute', id, room_id: result.reroute });
       const { status, data, page } = result;
       const body = JSON.stringify({ success: true, data, ...(page === undefined ? {} : { page }) });

@@ -88,8 +88,10 @@ export function storageContract(
       });
       const pending = storage.put(key, stalling(11 * MiB, stopped), 'image/png').catch(() => undefined);
       await until(async () => (await world.left()).length > 0, 'something written');
-      await storage.remove(key);
-      expect(await world.left()).toEqual([]);
+      await until(async () => {
+        await storage.remove(key); // a part may be on its way
+        return (await world.left()).length === 0;
+      }, 'nothing left');
       stop();
       await pending;
       await storage.remove(key);
@@ -166,15 +168,16 @@ export function storageContract(
       await until(async () => (await fetch(new URL(brief, world.base))).status === 403, 'an expired link');
     });
 
-    test.runIf(checksSignatures)('a link or a presigned PUT that was tampered with is refused', async () => {
-      await put(randomBytes(100));
-      const link = storage.link(key, { type: 'image/png', disposition: 'inline', lifeMs: LIFE_MS });
-      expect((await fetch(new URL(tampered(link), world.base))).status).toBe(403);
-      const request = await storage.presignPut(`${key}.2`, 3, 'image/png', LIFE_MS);
-      const answer = await sent({ ...request, url: tampered(request.url) }, Buffer.from('abc'));
-      expect(answer.status).toBe(403);
-      expect(await storage.head(`${key}.2`)).toBeNull();
-    });
+    if (checksSignatures)
+      test('a link or a presigned PUT that was tampered with is refused', async () => {
+        await put(randomBytes(100));
+        const link = storage.link(key, { type: 'image/png', disposition: 'inline', lifeMs: LIFE_MS });
+        expect((await fetch(new URL(tampered(link), world.base))).status).toBe(403);
+        const request = await storage.presignPut(`${key}.2`, 3, 'image/png', LIFE_MS);
+        const answer = await sent({ ...request, url: tampered(request.url) }, Buffer.from('abc'));
+        expect(answer.status).toBe(403);
+        expect(await storage.head(`${key}.2`)).toBeNull();
+      });
 
     test('storage that is away says so within ten seconds, whatever is asked of it', async () => {
       await put(randomBytes(100));

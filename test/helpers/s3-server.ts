@@ -135,7 +135,10 @@ function unfinishedUploads(uploads: string): Middleware {
     if (context.method === 'GET' && listing !== undefined) {
       const ids = await readdir(uploads).catch(() => []);
       const all = await Promise.all(
-        ids.map(async (id) => ({ id, key: await readFile(join(uploads, id, 'key'), 'utf8') })),
+        ids.map(async (id) => ({
+          id,
+          key: await readFile(join(uploads, id, 'key'), 'utf8').catch(() => ''),
+        })),
       );
       const found = all.filter(({ key }) => key.startsWith(prefix));
       const rows = found.map(({ id, key }) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`);
