@@ -13,6 +13,8 @@ import type { TransferAnswer, TransferEvents, TransferExchange, TransferLink } f
  * the transfer thread, and holds a side back while the other is slow.
  */
 const FORM_MAX_BYTES = 65_536; // what a form may hold beside its file
+/** What is still read of a refused body: a client that is closed on while it sends may never see its answer. */
+const LINGER = { bytes: 1_024 * 1_024, ms: 1_000 };
 const DOWNLOAD_WINDOW_BYTES = 256 * 1_024; // in flight to one client, beside what its socket holds
 
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
@@ -95,14 +97,15 @@ export function attachmentRoutes(deps: Deps): {
       if (paused && exchange.isOpen()) res.resume();
       paused = false;
     };
-    const answered = (answer: TransferAnswer): void => {
+    let lingering: { readonly answer: () => void; bytes: number } | null = null;
+    const finish = (answer: () => void): void => {
       unpause();
-      relay(exchange, answer, !complete);
+      if (complete) return answer();
+      lingering ??= { answer, bytes: 0 };
+      setTimeout(answer, LINGER.ms); // once answered, an exchange drops what comes after
     };
-    const refuse = (refused: Problem): void => {
-      unpause();
-      exchange.refuse(refused, { close: !complete });
-    };
+    const answered = (answer: TransferAnswer): void => finish(() => relay(exchange, answer, !complete));
+    const refuse = (refused: Problem): void => finish(() => exchange.refuse(refused, { close: !complete }));
     exchange.whenAborted(() => under?.close());
 
     res.onData((chunk, last) => {
@@ -110,6 +113,11 @@ export function attachmentRoutes(deps: Deps): {
       total += chunk.byteLength;
       credit -= chunk.byteLength;
       complete = last;
+      if (lingering !== null) {
+        lingering.bytes += chunk.byteLength;
+        if (last || lingering.bytes > LINGER.bytes) lingering.answer();
+        return;
+      }
       if (total > capBytes) {
         refuse(problem('payload_too_large'));
         return under?.close();
@@ -135,10 +143,7 @@ export function attachmentRoutes(deps: Deps): {
       },
       (error: unknown) => {
         if (error instanceof Refusal) refuse(error.problem);
-        else {
-          unpause();
-          deps.report(exchange, error);
-        }
+        else finish(() => deps.report(exchange, error));
       },
     );
   }
