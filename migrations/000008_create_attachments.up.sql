@@ -36,6 +36,14 @@ create index attachments_user_id_idx on attachments (user_id) include (file_size
 create index attachments_room_id_idx on attachments (room_id) where state <> 'deleting';
 create index attachments_due_at_idx on attachments (due_at) where due_at is not null;
 
+-- Undoes the statement that inserts messages where one claims an attachment that it can't have (any more).
+create function require_claims(claimed bigint, wanted bigint) returns void language plpgsql as $$
+begin
+  if claimed <> wanted then
+    raise exception 'attachments were claimed by another message' using errcode = 'PA001';
+  end if;
+end $$;
+
 -- Whoever deletes a message, a room or an account, its attachments go with it, in the same transaction.
 create function attachments_go_with() returns trigger language plpgsql as $$
 begin

@@ -16,10 +16,53 @@ export type Presentation = (
 export interface AttachmentViews {
   /** The attachment as its room's members see it, with fresh links. */
   show(record: AttachmentRecord): Attachment;
+  /**
+   * What is about to be encoded, with links in place of the storage keys of all attachments in it. Looks at messages,
+   * lists of them, and what wraps them; copies only what has attachments.
+   */
+  linked<T>(data: T): T;
 }
 
+/** The members under which frames and answers hold messages. */
+const WRAPPERS = ['payload', 'message', 'messages', 'last_message', 'rooms'] as const;
+
 export function attachmentViews(links: LinkSigner, present: Presentation, lifeMs: number): AttachmentViews {
+  const linkOf = (key: string, file_name: string, file_type: string): string =>
+    links.link(key, { ...present(file_name, file_type), lifeMs });
+  const thumbnailOf = (key: string): string =>
+    links.link(thumbnailKey(key), { type: 'image/webp', disposition: 'inline', lifeMs });
+
+  function linkedAttachment(attachment: Attachment): Attachment {
+    const { storage_url: key, thumbnail_url, file_name, file_type } = attachment;
+    return {
+      ...attachment,
+      storage_url: linkOf(key, file_name, file_type),
+      thumbnail_url: thumbnail_url === null ? null : thumbnailOf(key),
+    };
+  }
+
+  function linked<T>(data: T): T {
+    if (Array.isArray(data)) {
+      const items = data.map(linked);
+      return (items.some((item, i) => item !== data[i]) ? items : data) as T;
+    }
+    if (typeof data !== 'object' || data === null) return data;
+    const { attachments } = data as { attachments?: unknown };
+    if (Array.isArray(attachments)) {
+      return attachments.length === 0 ? data : { ...data, attachments: attachments.map(linkedAttachment) };
+    }
+    let copy: T | null = null;
+    for (const name of WRAPPERS) {
+      const inside = (data as Record<string, unknown>)[name];
+      if (typeof inside !== 'object' || inside === null) continue;
+      const fresh = linked(inside);
+      if (fresh !== inside) copy = { ...(copy ?? data), [name]: fresh };
+    }
+    return copy ?? data;
+  }
+
   return {
+    linked,
     show: (record) => ({
       id: record.id,
       message_id: record.message_id,
@@ -29,10 +72,8 @@ export function attachmentViews(links: LinkSigner, present: Presentation, lifeMs
       file_size: record.file_size,
       width: record.width,
       height: record.height,
-      storage_url: links.link(record.storage_key, { ...present(record.file_name, record.file_type), lifeMs }),
-      thumbnail_url: record.has_thumbnail
-        ? links.link(thumbnailKey(record.storage_key), { type: 'image/webp', disposition: 'inline', lifeMs })
-        : null,
+      storage_url: linkOf(record.storage_key, record.file_name, record.file_type),
+      thumbnail_url: record.has_thumbnail ? thumbnailOf(record.storage_key) : null,
       created_at: record.created_at.toISOString(),
     }),
   };

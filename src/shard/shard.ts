@@ -1,4 +1,6 @@
 import { performance } from 'node:perf_hooks';
+import { openLinks } from '../attachments/open-storage.js';
+import { presentation } from '../attachments/presentation.js';
 import { createAccounts } from '../auth/accounts.js';
 import { watchSessions } from '../auth/session-watch.js';
 import { openBus } from '../bus/open-bus.js';
@@ -17,6 +19,7 @@ import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import type { UserId } from '../protocol/ids.js';
 import { createAdmission } from '../rooms/admission.js';
+import { type AttachmentViews, attachmentViews } from '../rooms/attachment-view.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
 import { type LogEvent, logEventFrame } from '../rooms/events.js';
 import { inTime } from '../rooms/in-time.js';
@@ -72,7 +75,12 @@ export async function runShard(start: ShardStart): Promise<void> {
   const where = { shard, shards: config.shards };
   const metrics = createShardMetrics({ process: start.index, shard });
   const messagesLog = timed(messageLog(db), metrics.queried);
-  const sequencer = createSequencer(messagesLog, eventSink(outbox), report);
+  const { linked } = attachmentViews(
+    openLinks(config, start.jwtSecret),
+    presentation,
+    config.attachments.urlLifeMs,
+  );
+  const sequencer = createSequencer(messagesLog, eventSink(outbox, linked), report);
   const bus = openBus(config, start.hubPath, start.nodeId, log);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
   const committed = (events: readonly LogEvent[]) => {
@@ -115,6 +123,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   const frames: FrameServices = {
     ...where,
     outbox,
+    linked,
     messages,
     markRead,
     reader,
@@ -185,7 +194,11 @@ export async function runShard(start: ShardStart): Promise<void> {
       const result = await inTime(handlers[request.route as ShardRoute](request));
       if ('reroute' in result) return outbox.post({ t: 'reroute', id, room_id: result.reroute });
       const { status, data, page } = result;
-      const body = JSON.stringify({ success: true, data, ...(page === undefined ? {} : { page }) });
+      const body = JSON.stringify({
+        success: true,
+        data: linked(data),
+        ...(page === undefined ? {} : { page }),
+      });
       outbox.post({ t: 'http', id, status, at: outbox.bytes(body) });
     } catch (error) {
       const refused = refusalFor(error).problem;
@@ -290,13 +303,13 @@ export async function runShard(start: ShardStart): Promise<void> {
   port.close();
 }
 
-function eventSink(outbox: Outbox): EventSink {
+function eventSink(outbox: Outbox, linked: AttachmentViews['linked']): EventSink {
   const encoded = (encoding: Encoding, wanted: number, frame: ServerFrame) =>
     wanted > 0 ? outbox.bytes(encodeFrame(encoding, frame)) : null;
   return {
     publish(event, listeners) {
       if (listeners.json === 0 && listeners.msgpack === 0) return;
-      const frame = logEventFrame(event);
+      const frame = linked(logEventFrame(event));
       const json = encoded(Encoding.json, listeners.json, frame);
       const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
       const created =

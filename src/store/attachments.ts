@@ -1,4 +1,5 @@
-import type { AttachmentId } from '../protocol/ids.js';
+import type { AttachmentId, MessageId } from '../protocol/ids.js';
+import type { Attachment } from '../protocol/model.js';
 import type {
   AttachmentRecord,
   AttachmentStore,
@@ -6,6 +7,7 @@ import type {
   Removal,
   StoredFile,
 } from '../rooms/attachment-ports.js';
+import type { Claimable } from '../rooms/ports.js';
 import { type Db, run, type Tx } from './client.js';
 
 /** Attachments (migration 000008 draws their states). */
@@ -94,6 +96,37 @@ async function removed(db: Db, ids: readonly AttachmentId[]): Promise<void> {
     delete from attachments
     where id = any (${[...ids]}::uuid[]) and state = 'deleting'
       and (direct_until is null or direct_until <= now())`);
+}
+
+/**
+ * One column for `from attachments a`: what messages show, in order, null for none. The links are storage keys, and
+ * become links when the message is encoded.
+ */
+export function shownAttachments(db: Db | Tx) {
+  return db`json_agg(${shownAttachment(db)} order by a.position)`;
+}
+
+function shownAttachment(db: Db | Tx) {
+  return db`json_build_object(
+    'id', a.id, 'message_id', a.message_id, 'room_id', a.room_id, 'file_name', a.file_name,
+    'file_type', a.file_type, 'file_size', a.file_size, 'width', a.width, 'height', a.height,
+    'storage_url', a.storage_key, 'thumbnail_url', case when a.has_thumbnail then a.storage_key end,
+    'created_at', to_char(a.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`;
+}
+
+/** @throws StoreUnavailable */
+export async function claimable(db: Db, ids: readonly AttachmentId[]): Promise<Claimable[]> {
+  return await run(db<Claimable[]>`
+    select a.id, a.room_id, a.user_id, a.message_id, ${shownAttachment(db)} as attachment
+    from attachments a where a.id = any (${[...ids]}::uuid[]) and a.state in ('ready', 'attached')`);
+}
+
+/** @throws StoreUnavailable */
+export async function attachmentsOf(db: Db, message_id: MessageId): Promise<Attachment[]> {
+  const [row] = await run(db<{ shown: Attachment[] | null }[]>`
+    select ${shownAttachments(db)} as shown from attachments a
+    where a.message_id = ${message_id} and a.state = 'attached'`);
+  return row?.shown ?? [];
 }
 
 /** The {@link AttachmentStore} over a pool. */

@@ -1,5 +1,5 @@
-import { presentation } from '../attachments/file-types.js';
 import type { GrantSigner } from '../attachments/local-links.js';
+import { presentation } from '../attachments/presentation.js';
 import { type ByteRange, ObjectMissing, type ObjectStorage } from '../attachments/storage-port.js';
 import type { FromTransfer, ToTransfer } from '../ipc/messages.js';
 import { Refusal } from '../protocol/errors.js';

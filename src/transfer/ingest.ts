@@ -1,5 +1,6 @@
 import Type from 'typebox';
-import { decideType, isHopeless, isPicture, presentation, SAMPLE_BYTES } from '../attachments/file-types.js';
+import { decideType, isHopeless, isPicture, SAMPLE_BYTES } from '../attachments/file-types.js';
+import { presentation } from '../attachments/presentation.js';
 import { ObjectMissing, type ObjectStorage } from '../attachments/storage-port.js';
 import type { FormFile } from '../attachments/upload-form.js';
 import type { Picture } from '../ipc/messages.js';

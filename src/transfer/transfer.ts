@@ -1,6 +1,7 @@
-import { isHopeless, presentation } from '../attachments/file-types.js';
+import { isHopeless } from '../attachments/file-types.js';
 import { grantSigner } from '../attachments/local-links.js';
 import { openStorage } from '../attachments/open-storage.js';
+import { presentation } from '../attachments/presentation.js';
 import { StorageUnavailable } from '../attachments/storage-port.js';
 import { TRANSFER_CONNECTIONS } from '../config-settings.js';
 import { attachmentHandlers } from '../http/attachment-handlers.js';

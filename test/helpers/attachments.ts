@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 import sharp from 'sharp';
 import type { Attachment } from '../../src/protocol/model.js';
-import type { RestAnswer } from './rest-client.js';
-import { parseAnswer } from './rest-client.js';
+import { checkAnswer } from './conformance.js';
+import { parseAnswer, type RestAnswer } from './rest-client.js';
 
 /** Uploads a file as a form, as browsers do. */
 export async function upload(
@@ -24,7 +24,9 @@ export async function upload(
     headers: { authorization: `Bearer ${token}` },
     body: form,
   });
-  return parseAnswer<Attachment>(response);
+  const answer = await parseAnswer<Attachment>(response);
+  checkAnswer('POST', `/rooms/${roomId}/attachments`, answer.status, answer.body);
+  return answer;
 }
 
 const BOUNDARY = 'a-boundary-of-the-tests';
