@@ -13,6 +13,7 @@ import { incomingKey, thumbnailKey } from '../rooms/attachment-view.js';
 
 const PICTURE_MAX_BYTES = 20 * 1_024 * 1_024; // a larger picture gets no thumbnail: it is read into memory for it
 const PICTURES_AT_ONCE_MAX = 2; // 40 MiB
+const PICTURES_WAITING_MAX = 64; // as many as uploads; beyond it a picture goes without thumbnail
 const checkName = validator(Type.Object({ file_name: FileName }));
 
 /** Brings files into storage and finds out what they are. */
@@ -39,13 +40,18 @@ export function createIngest(ports: {
   readonly picture: (bytes: Uint8Array) => Promise<Picture>;
 }): Ingest {
   const { storage, allowedTypes } = ports;
+  const waiting: (() => void)[] = [];
   let pictures = 0;
+
+  async function turn(): Promise<void> {
+    if (pictures++ >= PICTURES_AT_ONCE_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
+  }
 
   /** Never fails: a file without thumbnail is a file. */
   async function seen(key: string, type: string, size: number) {
     const blind = { width: null, height: null, has_thumbnail: false };
-    if (!isPicture(type) || size > PICTURE_MAX_BYTES || pictures >= PICTURES_AT_ONCE_MAX) return blind;
-    pictures++;
+    if (!isPicture(type) || size > PICTURE_MAX_BYTES || waiting.length >= PICTURES_WAITING_MAX) return blind;
+    await turn();
     try {
       const { width, height, thumbnail } = await ports.picture(await readAll(await storage.get(key), size));
       await storage.put(thumbnailKey(key), once(thumbnail), 'image/webp');
@@ -54,6 +60,7 @@ export function createIngest(ports: {
       return blind;
     } finally {
       pictures--;
+      waiting.shift()?.();
     }
   }
 
