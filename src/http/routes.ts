@@ -48,6 +48,10 @@ export interface Route {
   readonly body: TSchema | null;
   /** Whether the body may be left away: like `{}`. */
   readonly bodyOptional?: true;
+  /** Whether the body is a multipart form with a file in the field `file`. */
+  readonly form?: true;
+  /** Whether a success is a file, in ranges where asked for, or a redirection to one. */
+  readonly content?: true;
   readonly query: TSchema | null;
   /**
    * Who answers: the shard of the room in the path, of the caller, or (`any`) one chosen by the first path
@@ -105,7 +109,7 @@ const SignedIn = Type.Object({
 });
 
 type Told = Pick<Route, 'summary' | 'data'> &
-  Partial<Pick<Route, 'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional'>>;
+  Partial<Pick<Route, 'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional' | 'form' | 'content'>>;
 const common = { auth: true, limit: 'rest', statuses: [200], errors: [] } as const;
 
 function get(path: string, shard: Route['shard'], told: Told, query: TSchema | null = null): Route {
@@ -425,7 +429,8 @@ export const ROUTES = {
     summary: 'Upload a file (multipart/form-data, field `file`), to be attached to a message within 24 hours',
     data: Attachment,
     statuses: [201],
-    errors: [...MEMBERS, 'muted', 'payload_too_large', 'quota_exceeded', 'unsupported_media_type'],
+    errors: [...MEMBERS, 'muted', 'quota_exceeded', 'unsupported_media_type'],
+    form: true,
   }),
   presign_attachment: write(
     'post',
@@ -435,7 +440,7 @@ export const ROUTES = {
       summary: 'Announce a file that you bring to storage yourself; then complete it',
       data: DirectUpload,
       statuses: [201],
-      errors: [...MEMBERS, 'muted', 'payload_too_large', 'quota_exceeded', 'unsupported_media_type'],
+      errors: [...MEMBERS, 'muted', 'quota_exceeded'],
     },
     PresignBody,
   ),
@@ -453,6 +458,7 @@ export const ROUTES = {
     summary: 'The file itself, in ranges where asked for; or a redirection to storage (302)',
     data: Nothing,
     errors: HIDDEN,
+    content: true,
   }),
   delete_attachment: write('delete', '/attachments/:attachmentId', 'transfer', {
     summary: 'Delete an attachment (its uploader, or who may act on its uploader)',

@@ -273,4 +273,4 @@ export type FromTransfer =
   | Extract<ToFront, { t: 'cpu' | 'drained' }>;
 
 /** What the transfer thread is started with. */
-export type TransferStart = Omit<ShardStart, 'shard'>;
+export type TransferStart = Pick<ShardStart, 'config' | 'databaseUrl' | 'jwtSecret' | 'port'>;
