@@ -77,14 +77,17 @@ export function createDownloads(ports: {
     }
   }
 
-  async function stream(request: Download, served: Served, range: ByteRange | null): Promise<void> {
+  async function stream(
+    request: Download,
+    client: Client,
+    served: Served,
+    range: ByteRange | null,
+  ): Promise<void> {
     const { id } = request;
     const { key, size } = served;
     const bytes = await storage.get(key, range ?? undefined).catch((error: unknown) => {
       throw error instanceof ObjectMissing ? new Refusal('not_found') : error;
     });
-    const client: Client = { credit: 0, gone: false, wake: () => undefined };
-    clients.set(id, client);
     post({
       t: 'content',
       id,
@@ -104,21 +107,30 @@ export function createDownloads(ports: {
       await send(id, client, bytes);
     } catch {
       post({ t: 'broken', id });
-    } finally {
-      clients.delete(id);
     }
+  }
+
+  async function serve(request: Download, client: Client): ReturnType<Downloads['download']> {
+    const served = await allowed(request.of);
+    if (grants === null) return { redirect: ports.linkTo(served.key, served) };
+    const isCurrent = request.ifRange === '' || request.ifRange === etagOf(served.key);
+    const range = isCurrent ? parseRange(request.range, served.size) : null;
+    if (range === 'unsatisfiable') return { unsatisfiable: served.size };
+    await stream(request, client, served, range);
+    return null;
   }
 
   return {
     async download(request) {
       if (clients.size >= AT_ONCE_MAX) throw new Refusal('overloaded');
-      const served = await allowed(request.of);
-      if (grants === null) return { redirect: ports.linkTo(served.key, served) };
-      const isCurrent = request.ifRange === '' || request.ifRange === etagOf(served.key);
-      const range = isCurrent ? parseRange(request.range, served.size) : null;
-      if (range === 'unsatisfiable') return { unsatisfiable: served.size };
-      await stream(request, served, range);
-      return null;
+      // Known from the start: whoever leaves before the first byte must not be waited for.
+      const client: Client = { credit: 0, gone: false, wake: () => undefined };
+      clients.set(request.id, client);
+      try {
+        return await serve(request, client);
+      } finally {
+        clients.delete(request.id);
+      }
     },
     pull({ id, bytes }) {
       const client = clients.get(id);

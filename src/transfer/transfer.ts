@@ -21,7 +21,7 @@ import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../st
 import { standingReader } from '../store/standings.js';
 import { createDownloads } from './downloads.js';
 import { createIngest, UselessUpload } from './ingest.js';
-import { createUploads } from './uploads.js';
+import { ClientGone, createUploads } from './uploads.js';
 
 const CHECK_EVERY_MS = 3_000; // health is as old as that
 const CHECK_TIMEOUT_MS = 2_500;
@@ -103,6 +103,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
       report(error);
       return new Refusal('unavailable');
     }
+    if (error instanceof ClientGone) return new Refusal('unavailable'); // that nobody reads
     if (isDangling(error)) return new Refusal('not_found');
     report(error);
     return new Refusal('internal');

@@ -35,7 +35,7 @@ export interface Uploads {
 }
 
 /** What a reader of an upload's bytes gets when nobody sends any more. */
-class ClientGone extends Error {}
+export class ClientGone extends Error {}
 
 export function createUploads(ports: {
   readonly attachments: AttachmentService;
