@@ -39,7 +39,7 @@ const PARTS_PAGE = 1_000; // S3's largest answer
 
 /** Attachments in a bucket of an S3 server, which must exist. */
 export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
-  const client = new S3Client(clientConfig(config));
+  const client = openClient(config);
   const Bucket = config.bucket;
 
   /** Runs one operation against the clock. */
@@ -183,7 +183,21 @@ export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
   };
 }
 
-function clientConfig(config: S3Config): S3ClientConfig {
+/** A client that waits longer where S3 joins or copies an object, and says nothing until it has. */
+function openClient(config: S3Config): S3Client {
+  const client = new S3Client(clientConfig(config, SILENCE_TIMEOUT_MS));
+  const patient = new S3Client(clientConfig(config, COPY_TIMEOUT_MS)).config.requestHandler;
+  const handler = client.config.requestHandler;
+  const quick = handler.handle.bind(handler);
+  handler.handle = (request, options) => {
+    const joins = request.method === 'POST' && request.query.uploadId !== undefined;
+    const copies = request.headers['x-amz-copy-source'] !== undefined;
+    return joins || copies ? patient.handle(request, options) : quick(request, options);
+  };
+  return client;
+}
+
+function clientConfig(config: S3Config, socketTimeout: number): S3ClientConfig {
   return {
     region: config.region,
     ...(config.endpoint === null ? {} : { endpoint: config.endpoint }),
@@ -195,7 +209,7 @@ function clientConfig(config: S3Config): S3ClientConfig {
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
       connectionTimeout: CONNECT_TIMEOUT_MS,
-      socketTimeout: SILENCE_TIMEOUT_MS,
+      socketTimeout,
     },
   };
 }
