@@ -86,8 +86,10 @@ export const defaultShards = (processes: number): number =>
   Math.min(DEFAULT_SHARDS_MAX, Math.max(1, Math.floor(availableParallelism() / processes) - 1));
 
 /** Four a shard (two lanes of writes, two of reads), less where many shards would exceed the budget. */
-export const defaultDbPoolSize = (shards: number): number =>
-  Math.min(4, Math.max(1, Math.floor((DEFAULT_CONNECTION_BUDGET - TRANSFER_CONNECTIONS - 1) / shards)));
+export const defaultDbPoolSize = (shards: number, processes = 1): number => {
+  const left = DEFAULT_CONNECTION_BUDGET - processes * TRANSFER_CONNECTIONS - 1;
+  return Math.min(4, Math.max(1, Math.floor(left / shards)));
+};
 
 export const PROCESSES_MAX = 32; // beyond it more machines serve better
 

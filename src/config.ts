@@ -103,7 +103,7 @@ export function loadConfig(
   checkProduction(values, mistakes);
   const processes = values.PROCESSES;
   const shards = values.SHARDS ?? defaultShards(processes);
-  const dbPoolSize = values.DB_POOL_SIZE ?? defaultDbPoolSize(shards * processes);
+  const dbPoolSize = values.DB_POOL_SIZE ?? defaultDbPoolSize(shards * processes, processes);
   const beside = processes * TRANSFER_CONNECTIONS + 1;
   if (database === null && processes * shards * dbPoolSize + beside > EMBEDDED_CONNECTION_BUDGET) {
     mistakes.push(
