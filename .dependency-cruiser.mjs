@@ -22,8 +22,8 @@ const LAYERS = [
 /** Declarations that those below implement or name: importable from everywhere, importing the protocol only. */
 const CONTRACTS = [
   '^src/http/routes\\.ts$',
-  '^src/(http|rooms|auth)/ports?\\.ts$',
-  '^src/(http|rooms|auth)/[a-z-]+-ports?\\.ts$',
+  '^src/(http|rooms|auth|attachments)/ports?\\.ts$',
+  '^src/(http|rooms|auth|attachments)/[a-z-]+-ports?\\.ts$',
 ];
 
 /** Nobody imports these: they are started. */
@@ -81,6 +81,7 @@ export default {
           inFolders(['store', 'bus', 'attachments', 'front']),
           npmPackage('(piscina|pino)'),
         ],
+        pathNot: CONTRACTS,
       },
     },
     {

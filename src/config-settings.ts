@@ -6,9 +6,11 @@ import { availableParallelism } from 'node:os';
 import {
   byteCount,
   duration,
+  durationUpTo,
   endpoint,
   host,
   integer,
+  mediaTypes,
   networks,
   oneOf,
   origins,
@@ -65,13 +67,16 @@ function optional<T extends NonNullable<unknown>>(
 }
 
 const PARTITIONS = 64; // DESIGN §1: a room's partition is fixed for ever, so more shards than that would idle
-const DEFAULT_SHARDS_MAX = 24; // with one connection each this fills the default budget of connections
+const DEFAULT_SHARDS_MAX = 22; // with one connection each this fills the default budget of connections
 
 /** Bytes that an HS256 key must have at least (RFC 7518 §3.2: as long as the hash). */
 export const JWT_SECRET_MIN_BYTES = 32;
 
 /** Connections to PostgreSQL that a process with default settings may open, PROTOCOL §6. */
 export const DEFAULT_CONNECTION_BUDGET = 25;
+
+/** Connections of the transfer thread, which needs few: it moves attachments' bytes, not messages. */
+export const TRANSFER_CONNECTIONS = 2;
 
 /** What `max_connections` of the embedded cluster leaves to one server (50 less 3 for superusers, 2 for migrations). */
 export const EMBEDDED_CONNECTION_BUDGET = 45;
@@ -81,8 +86,10 @@ export const defaultShards = (processes: number): number =>
   Math.min(DEFAULT_SHARDS_MAX, Math.max(1, Math.floor(availableParallelism() / processes) - 1));
 
 /** Four a shard (two lanes of writes, two of reads), less where many shards would exceed the budget. */
-export const defaultDbPoolSize = (shards: number): number =>
-  Math.min(4, Math.max(1, Math.floor((DEFAULT_CONNECTION_BUDGET - 1) / shards)));
+export const defaultDbPoolSize = (shards: number, processes = 1): number => {
+  const left = DEFAULT_CONNECTION_BUDGET - processes * TRANSFER_CONNECTIONS - 1;
+  return Math.min(4, Math.max(1, Math.floor(left / shards)));
+};
 
 export const PROCESSES_MAX = 32; // beyond it more machines serve better
 
@@ -112,6 +119,9 @@ export const SETTING_SECTIONS = {
     'STORAGE_SECRET_KEY',
     'STORAGE_BUCKET',
     'STORAGE_REGION',
+    'UPLOAD_ALLOWED_TYPES',
+    'ATTACHMENT_URL_LIFE',
+    'PUBLIC_URL',
   ],
   'Tokens and passwords': [
     'JWT_SECRET',
@@ -127,6 +137,8 @@ export const SETTING_SECTIONS = {
     'MAX_CONNECTIONS_PER_USER',
     'MAX_CONNECTIONS_PER_IP',
     'MAX_UPLOAD_BYTES',
+    'UPLOADS_PER_MINUTE',
+    'UPLOAD_QUOTA_BYTES',
     'MAX_BODY_BYTES',
     'WS_MAX_FRAME_BYTES',
   ],
@@ -232,6 +244,24 @@ export const SETTINGS = {
   STORAGE_REGION: optional(text('a region name', /^[\w-]{1,64}$/), 'S3 region.', {
     defaultNote: 'us-east-1',
   }),
+  UPLOAD_ALLOWED_TYPES: preset(
+    mediaTypes,
+    'image/png,image/jpeg,image/gif,image/webp,image/avif,image/heic,image/heif,image/apng,image/bmp,image/tiff,' +
+      'audio/*,video/*,application/ogg,application/pdf,application/zip,application/gzip,application/x-7z-compressed,' +
+      'application/x-cfb,application/rtf,application/vnd.openxmlformats-officedocument.*,' +
+      'application/vnd.oasis.opendocument.*,text/plain,application/octet-stream',
+    'Media types of attachments, by their content; `*` stands for any rest. HTML, SVG and XML are never among them.',
+  ),
+  ATTACHMENT_URL_LIFE: preset(
+    durationUpTo('7d'),
+    '15m',
+    'How long a link to an attachment is good; 7d at most.',
+  ),
+  PUBLIC_URL: optional(
+    url('http', 'https'),
+    'Where clients reach this server: put before the links to attachments in local storage.',
+    { defaultNote: 'none: these links are paths' },
+  ),
   JWT_SECRET: optional(
     secretOf(JWT_SECRET_MIN_BYTES),
     'Key of access tokens (HS256). Required in production.',
@@ -262,6 +292,12 @@ export const SETTINGS = {
   MAX_CONNECTIONS_PER_USER: preset(rate, '20', 'Open sockets a user. 0 turns it off.'),
   MAX_CONNECTIONS_PER_IP: preset(rate, '1000', 'Open sockets an address. 0 turns it off.'),
   MAX_UPLOAD_BYTES: preset(byteCount(1, 5 * GiB), '100 MiB', 'Largest attachment.'),
+  UPLOADS_PER_MINUTE: preset(rate, '30', 'Uploads a user and minute. 0 turns the limit off.'),
+  UPLOAD_QUOTA_BYTES: preset(
+    byteCount(0, 1_024 * 1_024 * GiB),
+    '0',
+    'Bytes of attachments a user may have stored. 0 turns the quota off.',
+  ),
   MAX_BODY_BYTES: preset(byteCount(1_024, 16 * MiB), '256 KiB', 'Largest request body other than an upload.'),
   WS_MAX_FRAME_BYTES: preset(byteCount(1_024, 16 * MiB), '512 KiB', 'Largest WebSocket frame from a client.'),
 } as const;

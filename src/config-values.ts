@@ -145,3 +145,22 @@ export const networks = listOf('IP addresses or CIDR ranges (not a number of hop
   const longest = family === 4 ? 32 : 128;
   return /^\d{1,3}$/.test(prefix) && Number(prefix) <= longest ? entry : undefined;
 });
+
+/** A duration of at most `longest`. */
+export function durationUpTo(longest: string): ValueParser<number> {
+  const most = duration.parse(longest) ?? 0;
+  return {
+    allowed: `${duration.allowed}, at most ${longest}`,
+    parse: (raw) => {
+      const value = duration.parse(raw);
+      return value !== undefined && value <= most ? value : undefined;
+    },
+  };
+}
+
+/** Media types as in `image/png`, or with `*` for the rest, as in `audio/*`. */
+export const mediaTypes = listOf('media types such as image/png or audio/*', (entry) =>
+  /^[a-z]+\/(?:[a-z0-9][a-z0-9.+-]*)?\*?$/i.test(entry) && !entry.endsWith('/')
+    ? entry.toLowerCase()
+    : undefined,
+);

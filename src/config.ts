@@ -11,6 +11,7 @@ import {
   SETTINGS,
   type Setting,
   type SettingName,
+  TRANSFER_CONNECTIONS,
 } from './config-settings.js';
 
 /** Plain frozen data: it is cloned into worker threads. Durations in ms, sizes in bytes unless named otherwise. */
@@ -26,6 +27,15 @@ export interface Config {
   /** null: one node, in-process bus and limits. */
   readonly redis: { readonly url: string } | null;
   readonly storage: StorageConfig;
+  readonly attachments: {
+    /** Media types, lower case; a trailing `*` stands for any rest. */
+    readonly allowedTypes: readonly string[];
+    readonly urlLifeMs: number;
+    /** Without trailing slash; null: links to local storage are paths. */
+    readonly publicUrl: string | null;
+    /** Bytes; 0 turns it off. */
+    readonly quotaBytes: number;
+  };
   /** `secret` null: generated in DATA_DIR (never in production). */
   readonly jwt: {
     readonly secret: string | null;
@@ -52,6 +62,7 @@ export interface Config {
     readonly maxConnectionsPerUser: number;
     readonly maxConnectionsPerIp: number;
     readonly maxUploadBytes: number;
+    readonly uploadsPerMinute: number;
     readonly maxBodyBytes: number;
     readonly wsMaxFrameBytes: number;
   };
@@ -94,10 +105,11 @@ export function loadConfig(
   checkProduction(values, mistakes);
   const processes = values.PROCESSES;
   const shards = values.SHARDS ?? defaultShards(processes);
-  const dbPoolSize = values.DB_POOL_SIZE ?? defaultDbPoolSize(shards * processes);
-  if (database === null && processes * shards * dbPoolSize + 1 > EMBEDDED_CONNECTION_BUDGET) {
+  const dbPoolSize = values.DB_POOL_SIZE ?? defaultDbPoolSize(shards * processes, processes);
+  const beside = processes * TRANSFER_CONNECTIONS + 1;
+  if (database === null && processes * shards * dbPoolSize + beside > EMBEDDED_CONNECTION_BUDGET) {
     mistakes.push(
-      `DB_POOL_SIZE: ${processes * shards} shards × ${dbPoolSize} + 1 connections are more than the embedded database's ` +
+      `DB_POOL_SIZE: ${processes * shards} shards × ${dbPoolSize} + ${beside} connections are more than the embedded database's ` +
         `${EMBEDDED_CONNECTION_BUDGET}; lower SHARDS or DB_POOL_SIZE, or give DATABASE_URL`,
     );
   }
@@ -113,6 +125,12 @@ export function loadConfig(
       database,
       redis,
       storage,
+      attachments: {
+        allowedTypes: values.UPLOAD_ALLOWED_TYPES,
+        urlLifeMs: values.ATTACHMENT_URL_LIFE,
+        publicUrl: values.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+        quotaBytes: values.UPLOAD_QUOTA_BYTES,
+      },
       jwt: {
         secret: values.JWT_SECRET ?? null,
         expirationMs: values.JWT_EXPIRATION,
@@ -131,6 +149,7 @@ export function loadConfig(
         maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
         maxConnectionsPerIp: values.MAX_CONNECTIONS_PER_IP,
         maxUploadBytes: values.MAX_UPLOAD_BYTES,
+        uploadsPerMinute: values.UPLOADS_PER_MINUTE,
         maxBodyBytes: values.MAX_BODY_BYTES,
         wsMaxFrameBytes: values.WS_MAX_FRAME_BYTES,
       },

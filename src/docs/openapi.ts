@@ -101,10 +101,11 @@ function operation(name: string, route: Route): Operation {
         schema: referring(schema),
       })),
     ],
+    ...(route.form ? { requestBody: { required: true, content: FILE_FORM } } : {}),
     ...(body === null
       ? {}
       : { requestBody: { required: route.bodyOptional !== true, content: json(referring(body)) } }),
-    responses: { ...successes(route), ...failures(route) },
+    responses: { ...(route.content ? fileAnswers() : successes(route)), ...failures(route) },
   };
 }
 
@@ -133,6 +134,28 @@ function successes(route: Route): Record<string, JsonSchema> {
       },
     ]),
   );
+}
+
+const FILE_FORM = {
+  'multipart/form-data': {
+    schema: {
+      type: 'object',
+      required: ['file'],
+      additionalProperties: false,
+      properties: { file: { type: 'string', contentMediaType: 'application/octet-stream' } },
+    },
+  },
+};
+
+/** Bytes of the file's own type, or where they are. */
+function fileAnswers(): Record<string, JsonSchema> {
+  const content = { 'application/octet-stream': { schema: { type: 'string', contentEncoding: 'binary' } } };
+  return {
+    200: { description: 'The file.', content },
+    206: { description: 'The range that was asked for.', content },
+    302: { description: 'The file is where `location` says.' },
+    416: { description: 'The file has no such range.' },
+  };
 }
 
 /** What can be asked about something that was made, by its id: for tools that follow links. */

@@ -1,5 +1,5 @@
 /**
- * The pool for work that takes milliseconds of CPU (password hashes): threads beside the front and the shards,
+ * The pool for work that takes milliseconds of CPU (password hashes, thumbnails): threads beside the front and the shards,
  * at a lower priority, with a bounded queue that says no.
  */
 import { availableParallelism } from 'node:os';
@@ -47,9 +47,11 @@ export function createCpuPool(cost: PasswordHashCost, onError: (error: unknown) 
     async runCpu(task) {
       if (closing || pool.queueSize >= QUEUE_MAX) return { ok: false, overloaded: true };
       try {
-        return { ok: true, value: await pool.run(task, { name: task.op }) };
+        const transferList = task.op === 'make_thumbnail' ? [task.bytes.buffer as ArrayBuffer] : [];
+        return { ok: true, value: await pool.run(task, { name: task.op, transferList }) };
       } catch (error) {
-        if (!closing) onError(error);
+        // A picture that can't be read is its uploader's business.
+        if (!closing && task.op !== 'make_thumbnail') onError(error);
         return { ok: false, overloaded: closing };
       }
     },

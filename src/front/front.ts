@@ -8,6 +8,7 @@ import { createFrontMetrics } from './metrics.js';
 import { createSessions, type Sessions } from './sessions.js';
 import { type ShardLinks, startShards } from './shard-links.js';
 import { registerSockets } from './sockets.js';
+import { startTransfer } from './transfer-link.js';
 import { uWS } from './uws.js';
 
 const DRAIN_MS = 3_000; // of the five seconds in which a drained server is gone (seed §13.2)
@@ -52,13 +53,22 @@ export async function startFront(options: {
     log,
   });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
+  const transfer = startTransfer({ ...options, cpu });
   parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
   const database = () =>
     links()
       .stats()
       .every((stats) => stats?.database_up !== false);
-  const health = { database, ready: () => ready };
-  registerHttp(app, { config, gateway: links(), sessions: parts.sessions, health, log, metrics });
+  const health = { database, storage: transfer.storageUp, ready: () => ready };
+  registerHttp(app, {
+    config,
+    gateway: links(),
+    transfer,
+    sessions: parts.sessions,
+    health,
+    log,
+    metrics,
+  });
   await parts.sessions.whenReady;
   const main = await listen(app, config.server);
   ready = true;
@@ -77,10 +87,10 @@ export async function startFront(options: {
       uWS.us_listen_socket_close(main);
       sockets.bye();
       const late = new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref());
-      await Promise.race([links().drain(), late]);
+      await Promise.race([Promise.all([links().drain(), transfer.drain()]), late]);
       sockets.closeAll();
       await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
-      await Promise.all([links().close(), cpu.close()]);
+      await Promise.all([links().close(), transfer.close(), cpu.close()]);
       app.close();
     },
     crashShard: (shard) => links().tell(shard, { t: 'crash' }),

@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import { v4 } from 'uuid';
 import { ERRORS, type ErrorCode, type Problem } from '../protocol/errors.js';
 import type { Cors, Header } from './cors.js';
+import { type BodyWriter, bodyWriter } from './http-stream.js';
 
 /**
  * One request and its one answer:
@@ -22,6 +23,16 @@ export interface Exchange {
   answer(answer: Answer): void;
   /** Answers with an error of the catalogue (PROTOCOL §2). */
   refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body' | 'code'>): void;
+  /** Begins an answer whose body of `length` bytes follows; null where the exchange is closed. */
+  stream(head: StreamHead): BodyWriter | null;
+}
+
+export interface StreamHead {
+  readonly status: number;
+  readonly headers: readonly Header[];
+  readonly length: number;
+  /** Hears of the bytes that have gone out, so that as many may be written after them. */
+  readonly written: (bytes: number) => void;
 }
 
 export interface Answer {
@@ -44,10 +55,12 @@ const RETRY_AFTER_DEFAULT_MS = 1_000;
 /** Opens an exchange. Call it first and synchronously in the handler: it registers for the client's going away. */
 export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): Exchange {
   let open = true;
+  let writer: BodyWriter | null = null;
   let onAbort: (() => void) | null = null;
   let onAnswer: ((code: string) => void) | null = null;
   res.onAborted(() => {
     open = false;
+    writer?.aborted();
     onAbort?.();
   });
   const givenId = req.getHeader('x-request-id');
@@ -103,6 +116,19 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
       onAnswer = then;
     },
     answer,
+    stream({ status, headers, length, written }) {
+      if (!open) return null;
+      open = false;
+      onAnswer?.(String(status));
+      res.cork(() => {
+        res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+        res.writeHeader('x-request-id', requestId);
+        res.writeHeader('x-content-type-options', 'nosniff');
+        for (const [name, value] of [...corsHeaders, ...headers]) res.writeHeader(name, value);
+      });
+      writer = bodyWriter(res, length, written);
+      return writer;
+    },
     refuse: (problem, extra = {}) =>
       answer({
         retryAfterMs: problem.retry_after_ms ?? null,

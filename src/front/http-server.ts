@@ -7,6 +7,7 @@ import type { Caller, OverLimit } from '../ipc/messages.js';
 import { type Problem, problem, Refusal } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
 import { validator } from '../protocol/validate.js';
+import { attachmentRoutes, relay as relayTransfer } from './attachment-routes.js';
 import { type AddressReader, addressReader } from './client-address.js';
 import { type Cors, createCors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
@@ -14,10 +15,12 @@ import { type Exchange, failureBody, openExchange } from './http-exchange.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
+import type { TransferLink } from './transfer-link.js';
 
 export interface HttpDeps {
   readonly config: Config;
   readonly gateway: ShardGateway;
+  readonly transfer: TransferLink;
   readonly sessions: SessionRegistry;
   readonly health: HealthView;
   readonly log: Logger;
@@ -27,7 +30,7 @@ export interface HttpDeps {
 interface Context extends HttpDeps {
   readonly cors: Cors;
   readonly addressOf: AddressReader;
-  readonly limiters: Readonly<Record<Route['limit'], Limiter>>;
+  readonly limiters: Readonly<Record<Route['limit'] | 'upload', Limiter>>;
 }
 
 /** What is read of a request while uWebSockets still lets us: its `req` is gone after the handler's first await. */
@@ -57,6 +60,7 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
     limiters: {
       rest: createLimiter({ perMinute: config.limits.restPerMinute }),
       auth: createLimiter({ perMinute: config.limits.authPerMinute }),
+      upload: createLimiter({ perMinute: config.limits.uploadsPerMinute }),
     },
   };
   const methods = new Map<string, string[]>();
@@ -66,9 +70,13 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
     app[name](path, (res, req) => handle(openExchange(res, req, context.cors), res, req));
   };
 
+  const streaming = streamingRoutes(context);
   for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
-    on(route.method, PREFIX + route.path, routeHandler(name, route, context));
+    const handler = streaming.byName[name] ?? routeHandler(name, route, context);
+    on(route.method, PREFIX + route.path, handler);
   }
+  on('get', `${PREFIX}/files/:token`, streaming.files.file);
+  on('put', `${PREFIX}/files/:token`, streaming.files.put);
   registerHealth(on, deps);
   registerDocuments(on);
   for (const [path, allowed] of methods) {
@@ -101,6 +109,36 @@ function registerDocuments(on: (method: 'get', path: string, handle: Handler) =>
       headers: pageHeaders,
     }),
   );
+}
+
+/** The routes whose bodies stream between clients and the transfer thread, and the links to local storage. */
+function streamingRoutes(context: Context): {
+  readonly byName: Partial<Record<RouteName, Handler>>;
+  readonly files: Readonly<Record<'file' | 'put', Handler>>;
+} {
+  const { config, transfer } = context;
+  const { upload, content, file, put } = attachmentRoutes({
+    config,
+    transfer,
+    async admit(authorization, kind) {
+      const caller = await authenticate(authorization, context);
+      const wait =
+        context.limiters.rest.take(caller.user_id) || uploadWait(kind === 'upload', caller, context);
+      if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
+      return caller;
+    },
+    report: (exchange, error) => reportFailure(exchange, 'attachment', error, context),
+  });
+  return { byName: { upload_attachment: upload, get_attachment_content: content }, files: { file, put } };
+}
+
+function uploadWait(isUpload: boolean, caller: Caller, { limiters }: Context): number {
+  return isUpload ? limiters.upload.take(caller.user_id) : 0;
+}
+
+function reportFailure(exchange: Exchange, route: string, error: unknown, { log }: Context): void {
+  log.error({ event: 'http_failed', route, request_id: exchange.requestId, err: error });
+  exchange.refuse(problem('internal'));
 }
 
 function preflight(exchange: Exchange, req: HttpRequest, cors: Cors): void {
@@ -142,6 +180,11 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     const isAway = bytes.length === 0 && route.bodyOptional === true;
     const body = validate === null ? null : isAway ? {} : decodeBody(bytes, head.contentType, validate);
     const call = { route: name, params, query, body, caller, address, userAgent, over };
+    if (route.shard === 'transfer') {
+      const wait = caller === null ? 0 : uploadWait(name === 'presign_attachment', caller, context);
+      if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
+      return relayTransfer(exchange, await context.transfer.http(call), false);
+    }
     const answer = await context.gateway.http(shardFor(params, caller), call);
     if (typeof answer === 'string') exchange.refuse(problem(answer));
     else relay(exchange, answer);
@@ -173,8 +216,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
         exchange.refuse(error.problem);
         return;
       }
-      context.log.error({ event: 'http_failed', route: name, request_id: exchange.requestId, err: error });
-      exchange.refuse(problem('internal'));
+      reportFailure(exchange, name, error, context);
     });
   };
 }
@@ -225,17 +267,21 @@ function registerHealth(
     const data = { status: 'ok', timestamp: new Date().toISOString() };
     exchange.answer({ status: 200, body: JSON.stringify({ success: true, data }) });
   });
-  const report: Handler = (exchange) => {
-    const database = health.database();
-    const isWell = database && health.ready();
-    const status = isWell ? 'ok' : 'degraded';
-    const data = { status, timestamp: new Date().toISOString(), database, redis: null, storage: true };
-    exchange.answer(
-      isWell
-        ? { status: 200, body: JSON.stringify({ success: true, data }) }
-        : { status: 503, body: failureBody(problem('unavailable'), exchange.requestId, data) },
-    );
-  };
-  on('get', `${PREFIX}/health`, report);
-  on('get', `${PREFIX}/health/ready`, report);
+  /** Storage that is away degrades the server, but a node without it still takes messages: it stays ready. */
+  const report =
+    (needsStorage: boolean): Handler =>
+    (exchange) => {
+      const database = health.database();
+      const storage = health.storage();
+      const isWell = database && health.ready() && (storage || !needsStorage);
+      const status = isWell ? 'ok' : 'degraded';
+      const data = { status, timestamp: new Date().toISOString(), database, redis: null, storage };
+      exchange.answer(
+        isWell
+          ? { status: 200, body: JSON.stringify({ success: true, data }) }
+          : { status: 503, body: failureBody(problem('unavailable'), exchange.requestId, data) },
+      );
+    };
+  on('get', `${PREFIX}/health`, report(true));
+  on('get', `${PREFIX}/health/ready`, report(false));
 }

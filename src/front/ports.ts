@@ -34,6 +34,7 @@ export interface SessionRegistry {
 /** Health of what the server depends on, kept up to date from the shards' reports: asks nobody when read. */
 export interface HealthView {
   database(): boolean;
+  storage(): boolean;
   /** False while starting or draining. */
   ready(): boolean;
 }

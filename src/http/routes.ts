@@ -2,8 +2,10 @@ import Type, { type TSchema } from 'typebox';
 import type { ErrorCode } from '../protocol/errors.js';
 import { UUID_PATTERN } from '../protocol/ids.js';
 import {
+  Attachment,
   AuditEntry,
   Ban,
+  DirectUpload,
   Me,
   Member,
   Message,
@@ -24,6 +26,7 @@ import {
   PatchMeBody,
   PatchMemberBody,
   PatchRoomBody,
+  PresignBody,
   ReactionBody,
   ReadBody,
   RefreshBody,
@@ -45,12 +48,16 @@ export interface Route {
   readonly body: TSchema | null;
   /** Whether the body may be left away: like `{}`. */
   readonly bodyOptional?: true;
+  /** Whether the body is a multipart form with a file in the field `file`. */
+  readonly form?: true;
+  /** Whether a success is a file, in ranges where asked for, or a redirection to one. */
+  readonly content?: true;
   readonly query: TSchema | null;
   /**
    * Who answers: the shard of the room in the path, of the caller, or (`any`) one chosen by the first path
-   * parameter or at random, which may answer `reroute`.
+   * parameter or at random, which may answer `reroute`; or the thread that moves attachments (`transfer`).
    */
-  readonly shard: 'room' | 'caller' | 'any';
+  readonly shard: 'room' | 'caller' | 'any' | 'transfer';
   /** Which limit counts the request: a user's (`rest`) or an address' (`auth`). */
   readonly limit: 'rest' | 'auth';
   /** One line for the documents. */
@@ -102,7 +109,7 @@ const SignedIn = Type.Object({
 });
 
 type Told = Pick<Route, 'summary' | 'data'> &
-  Partial<Pick<Route, 'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional'>>;
+  Partial<Pick<Route, 'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional' | 'form' | 'content'>>;
 const common = { auth: true, limit: 'rest', statuses: [200], errors: [] } as const;
 
 function get(path: string, shard: Route['shard'], told: Told, query: TSchema | null = null): Route {
@@ -418,6 +425,49 @@ export const ROUTES = {
     },
     ReportBody,
   ),
+  upload_attachment: write('post', '/rooms/:roomId/attachments', 'transfer', {
+    summary: 'Upload a file (multipart/form-data, field `file`), to be attached to a message within 24 hours',
+    data: Attachment,
+    statuses: [201],
+    errors: [...MEMBERS, 'muted', 'quota_exceeded', 'unsupported_media_type'],
+    form: true,
+  }),
+  presign_attachment: write(
+    'post',
+    '/rooms/:roomId/attachments/presign',
+    'transfer',
+    {
+      summary: 'Announce a file that you bring to storage yourself; then complete it',
+      data: DirectUpload,
+      statuses: [201],
+      errors: [...MEMBERS, 'muted', 'quota_exceeded'],
+    },
+    PresignBody,
+  ),
+  complete_attachment: write('post', '/attachments/:attachmentId/complete', 'transfer', {
+    summary: 'Say that the file is in storage: it is checked, and may then be attached',
+    data: Attachment,
+    errors: [...HIDDEN, 'unsupported_media_type'],
+  }),
+  get_attachment: get('/attachments/:attachmentId', 'transfer', {
+    summary: 'An attachment, with links that are good for some minutes',
+    data: Attachment,
+    errors: HIDDEN,
+  }),
+  get_attachment_content: get('/attachments/:attachmentId/content', 'transfer', {
+    summary: 'The file itself, in ranges where asked for; or a redirection to storage (302)',
+    data: Nothing,
+    errors: HIDDEN,
+    content: true,
+  }),
+  delete_attachment: write('delete', '/attachments/:attachmentId', 'transfer', {
+    summary: 'Delete an attachment (its uploader, or who may act on its uploader)',
+    data: Nothing,
+    errors: [...HIDDEN, 'forbidden'],
+  }),
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof ROUTES;
+/** The routes that the transfer thread answers; all others are the shards'. */
+export type TransferRoute = Extract<RouteName, `${string}_attachment` | 'get_attachment_content'>;
+export type ShardRoute = Exclude<RouteName, TransferRoute>;

@@ -1,7 +1,7 @@
 import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
-import type { RoomId, SessionId, UserId } from '../protocol/ids.js';
+import type { AttachmentId, RoomId, SessionId, UserId } from '../protocol/ids.js';
 import type { Status, StatusChange } from '../protocol/signals.js';
 import type { ThreadMetrics } from './process-messages.js';
 
@@ -119,7 +119,16 @@ export interface Notice {
 /** CPU work that the front runs in its second Piscina pool for a shard. */
 export type CpuTask =
   | { readonly op: 'hash_password'; readonly password: string }
-  | { readonly op: 'verify_password'; readonly password: string; readonly hash: string };
+  | { readonly op: 'verify_password'; readonly password: string; readonly hash: string }
+  /** Answers a {@link Picture}; throws for what is no picture, or too large a one. */
+  | { readonly op: 'make_thumbnail'; readonly bytes: Uint8Array };
+
+/** What is seen of a picture, and a small WebP of it without metadata. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly thumbnail: Uint8Array;
+}
 
 export type ToFront =
   /** A frame for one socket. `done` ends the request `id`. */
@@ -203,3 +212,65 @@ export interface ShardStart {
   readonly hubPath: string | null;
   readonly port: import('node:worker_threads').MessagePort;
 }
+
+/**
+ * Between the front and the transfer thread, which moves attachments' bytes. Every exchange has an `id` and ends with
+ * `answer`, or after `content` with the last `bytes` or `broken`. Bytes come only as the receiver has given credit
+ * for them (in bytes), so that a slow disk or client holds up its own exchange alone; they are transferred, not copied.
+ */
+export type ToTransfer =
+  | ({ readonly t: 'http' } & Omit<Extract<ToShard, { t: 'http' }>, 't'>)
+  /** A form with a file: `chunk`s follow. `length` is the whole body's, null where it isn't said. */
+  | {
+      readonly t: 'upload';
+      readonly id: number;
+      readonly room_id: RoomId;
+      readonly caller: Caller;
+      readonly contentType: string;
+      readonly length: number | null;
+    }
+  /** A file that a link to local storage allows to bring. */
+  | { readonly t: 'put'; readonly id: number; readonly token: string; readonly length: number | null }
+  | { readonly t: 'chunk'; readonly id: number; readonly bytes: Uint8Array; readonly last: boolean }
+  | {
+      readonly t: 'download';
+      readonly id: number;
+      readonly of:
+        | { readonly attachment_id: AttachmentId; readonly caller: Caller }
+        | { readonly token: string };
+      readonly range: string;
+      readonly ifRange: string;
+    }
+  | { readonly t: 'pull'; readonly id: number; readonly bytes: number }
+  /** The client is gone, or has been answered: the exchange is over, nothing more is said of it. */
+  | { readonly t: 'cancel'; readonly id: number }
+  | Extract<ToShard, { t: 'cpu_done' | 'drain' }>;
+
+export type FromTransfer =
+  | {
+      readonly t: 'answer';
+      readonly id: number;
+      readonly status: number;
+      /** JSON. */
+      readonly body: string;
+      readonly headers?: readonly (readonly [name: string, value: string])[];
+      readonly retryAfterMs?: number;
+    }
+  /** So many more bytes of chunks may come. */
+  | { readonly t: 'credit'; readonly id: number; readonly bytes: number }
+  | {
+      readonly t: 'content';
+      readonly id: number;
+      readonly status: 200 | 206;
+      readonly headers: readonly (readonly [name: string, value: string])[];
+      /** Of the bytes that follow. */
+      readonly length: number;
+    }
+  | { readonly t: 'bytes'; readonly id: number; readonly bytes: Uint8Array }
+  /** No more bytes will come, though some were promised. */
+  | { readonly t: 'broken'; readonly id: number }
+  | { readonly t: 'transfer_stats'; readonly storage_up: boolean }
+  | Extract<ToFront, { t: 'cpu' | 'drained' }>;
+
+/** What the transfer thread is started with. */
+export type TransferStart = Pick<ShardStart, 'config' | 'databaseUrl' | 'jwtSecret' | 'port'>;

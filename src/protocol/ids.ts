@@ -8,6 +8,7 @@ export type UserId = Branded<'UserId'>;
 export type RoomId = Branded<'RoomId'>;
 export type MessageId = Branded<'MessageId'>;
 export type SessionId = Branded<'SessionId'>;
+export type AttachmentId = Branded<'AttachmentId'>;
 
 /** Canonical lower-case UUID of any version (PROTOCOL §1). */
 export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';

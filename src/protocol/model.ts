@@ -29,6 +29,28 @@ export const Attachment = Type.Object({
   thumbnail_url: Nullable(Type.String()),
   created_at: Timestamp,
 });
+export type Attachment = Static<typeof Attachment>;
+
+/** One request by which a client brings bytes to storage itself. */
+const DirectPut = {
+  method: Type.Literal('PUT'),
+  url: Type.String(),
+  headers: Type.Record(Type.String(), Type.String()),
+};
+/** How a client brings a file to storage itself: in one request, or in parts (all of them, in any order). */
+export const DirectUpload = Type.Object({
+  attachment: Attachment,
+  upload: Type.Union([
+    Type.Object({ ...DirectPut, expires_at: Timestamp }),
+    Type.Object({
+      parts: Type.Array(
+        Type.Object({ ...DirectPut, part_number: Type.Integer({ minimum: 1 }), size: Count }),
+      ),
+      expires_at: Timestamp,
+    }),
+  ]),
+});
+export type DirectUpload = Static<typeof DirectUpload>;
 
 export const Message = Type.Object({
   id: Uuid,

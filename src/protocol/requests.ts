@@ -101,6 +101,19 @@ export type EditBody = Static<typeof EditBody>;
 export const ReadBody = object({ seq_no: Counter });
 export type ReadBody = Static<typeof ReadBody>;
 
+/** A file's name is a label: anything a person may read, never a path. */
+export const FileName = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+});
+export const PresignBody = object({
+  file_name: FileName,
+  file_type: Type.String({ maxLength: 255, pattern: '^[\\x21-\\x7e]+/[\\x20-\\x7e]+$' }),
+  file_size: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+});
+export type PresignBody = Static<typeof PresignBody>;
+
 /** Frame payloads. */
 export const AuthenticatePayload = object({ token: Type.String({ minLength: 1, maxLength: 4_096 }) });
 export type AuthenticatePayload = Static<typeof AuthenticatePayload>;

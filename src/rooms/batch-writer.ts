@@ -25,6 +25,7 @@ import {
   type Ends,
   type Job,
   refuseBadReferences,
+  resolveAttachments,
   resolveMentions,
   type SendJob,
   type SendOutcome,
@@ -121,7 +122,7 @@ export function createBatchWriter(
     if (jobs.length === 0) return;
     let checked = jobs;
     try {
-      checked = await refuseBadReferences(log, jobs);
+      checked = await resolveAttachments(log, await refuseBadReferences(log, jobs));
       await resolveMentions(log, checked);
     } catch (error) {
       return failAll(jobs, error, report);

@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { Refusal } from '../protocol/errors.js';
-import { type MessageId, newId, type RoomId, type UserId } from '../protocol/ids.js';
+import { type AttachmentId, type MessageId, newId, type RoomId, type UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import { METADATA_MAX_BYTES, type SendBody } from '../protocol/requests.js';
 import type { Admission } from './admission.js';
@@ -61,7 +61,7 @@ export interface MessageService {
 }
 
 export function createMessageService(ports: {
-  readonly log: Pick<MessageLog, 'known'>;
+  readonly log: Pick<MessageLog, 'known' | 'attachmentsOf'>;
   readonly admission: Admission;
   readonly writer: BatchWriter;
   readonly slowMode: SlowMode;
@@ -144,30 +144,47 @@ export function createMessageService(ports: {
     return over === null ? null : new Refusal('rate_limited', { retryAfterMs: over });
   }
 
+  /** A repeat's answer shows what is attached to the message now. */
+  async function withAttachments(result: SendResult): Promise<SendResult> {
+    if (!result.duplicate) return result;
+    const attachments = await inTime(log.attachmentsOf(result.message.id as MessageId));
+    return { ...result, message: { ...result.message, attachments } };
+  }
+
+  async function send(
+    author: Author,
+    room_id: RoomId,
+    body: SendBody,
+    over: number | null,
+  ): Promise<SendResult> {
+    const order = orderOf(author, room_id, body);
+    if (body.id !== undefined) {
+      const first = repeat(order);
+      if (first !== null) return first;
+    }
+    const found = admission.of(room_id, author.user_id);
+    const standing = found instanceof Promise ? await inTime(found) : found;
+    const decision: Decision = standing === null ? 'not_found' : canSend(standing, Date.now());
+    const refusal = refusalOf(decision, over);
+    if (refusal !== null || standing === null) {
+      return refuse(order, body.id !== undefined, refusal ?? new Refusal('not_found'));
+    }
+    const second = repeat(order); // it may have come while the standing was read
+    if (second !== null) return second;
+    const named = { ...order, username: standing.username };
+    const result = isSlowed(standing) ? writeInSlot(named, body.id !== undefined, standing) : write(named);
+    if (body.id !== undefined) {
+      underway.set(order.id, { order, result });
+      const done = () => underway.delete(order.id);
+      result.then(done, done);
+    }
+    return result;
+  }
+
   return {
-    async send(author, room_id, body, over) {
-      const order = orderOf(author, room_id, body);
-      if (body.id !== undefined) {
-        const first = repeat(order);
-        if (first !== null) return first;
-      }
-      const found = admission.of(room_id, author.user_id);
-      const standing = found instanceof Promise ? await inTime(found) : found;
-      const decision: Decision = standing === null ? 'not_found' : canSend(standing, Date.now());
-      const refusal = refusalOf(decision, over);
-      if (refusal !== null || standing === null) {
-        return refuse(order, body.id !== undefined, refusal ?? new Refusal('not_found'));
-      }
-      const second = repeat(order); // it may have come while the standing was read
-      if (second !== null) return second;
-      const named = { ...order, username: standing.username };
-      const result = isSlowed(standing) ? writeInSlot(named, body.id !== undefined, standing) : write(named);
-      if (body.id !== undefined) {
-        underway.set(order.id, { order, result });
-        const done = () => underway.delete(order.id);
-        result.then(done, done);
-      }
-      return result;
+    send(author, room_id, body, over) {
+      const sent = send(author, room_id, body, over);
+      return body.attachment_ids?.length ? sent.then(withAttachments) : sent;
     },
 
     async edit(author, room_id, id, content) {
@@ -226,8 +243,11 @@ function orderOf(author: Author, room_id: RoomId, body: SendBody): SendOrder {
   if (metadata !== null && Buffer.byteLength(metadata) > METADATA_MAX_BYTES) {
     throw new Refusal('bad_request', { field: 'metadata', sentence: 'metadata is at most 4 KB as JSON.' });
   }
-  // Nothing can be attached yet, so that every id is one that doesn't exist.
-  if (body.attachment_ids?.length) throw new Refusal('not_found', { field: 'attachment_ids' });
+  const attachment_ids = body.attachment_ids as AttachmentId[] | undefined;
+  const hasAttachments = attachment_ids !== undefined && attachment_ids.length > 0;
+  if (hasAttachments && new Set(attachment_ids).size < attachment_ids.length) {
+    throw new Refusal('bad_request', { field: 'attachment_ids', sentence: 'An attachment is named twice.' });
+  }
   const reply_to = (body.reply_to ?? null) as MessageId | null;
   const thread_root = (body.thread_root ?? null) as MessageId | null;
   return {
@@ -247,7 +267,9 @@ function orderOf(author: Author, room_id: RoomId, body: SendBody): SendOrder {
       reply_to,
       thread_root,
       metadata === null ? null : sorted(metadataValue),
+      ...(hasAttachments ? [attachment_ids] : []),
     ]),
+    ...(hasAttachments ? { attachment_ids } : {}),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { MessageId, RoomId, UserId } from '../protocol/ids.js';
+import type { AttachmentId, MessageId, RoomId, UserId } from '../protocol/ids.js';
 import type { Message, Role, RoomType } from '../protocol/model.js';
 
 /** What the domain asks of the world. src/store implements these on PostgreSQL. */
@@ -55,6 +55,21 @@ export interface NewMessage {
   readonly mentions: readonly UserId[];
   /** SHA-256 over what the client sent, to tell a repeat from a conflict, also after edits. */
   readonly body_hash: Uint8Array;
+  /** Each once; absent where there are none. */
+  readonly attachment_ids?: readonly AttachmentId[];
+}
+
+/** An attachment as a message shows it, its links still storage keys: they are made when it is encoded. */
+export type UnlinkedAttachment = Message['attachments'][number];
+
+/** An attachment that a message may claim. */
+export interface Claimable {
+  readonly id: AttachmentId;
+  readonly room_id: RoomId;
+  readonly user_id: UserId;
+  /** The message that has claimed it; null: none yet. */
+  readonly message_id: MessageId | null;
+  readonly attachment: UnlinkedAttachment;
 }
 
 /** The counters of a room before a batch: its messages take base + 1, base + 2, … */
@@ -207,6 +222,7 @@ export interface MessageLog extends Changes {
    * missing in the result, and their messages were not inserted.
    * @throws DuplicateIds when an id exists already (nothing was inserted, no number was used)
    * @throws BadRow when PostgreSQL refuses a value
+   * @throws Refusal `not_found` when an attachment was claimed by another message (nothing was inserted)
    */
   insert(messages: readonly NewMessage[], created_at: Date): Promise<Map<RoomId, RoomBase>>;
   /** Those of the ids that exist, in any order. */
@@ -215,6 +231,10 @@ export interface MessageLog extends Changes {
   targets(ids: readonly MessageId[]): Promise<MessageTarget[]>;
   /** Those of the names (lower case) that members of their room bear. */
   members(wanted: readonly { room_id: RoomId; name: string }[]): Promise<NamedMember[]>;
+  /** Those of the attachments that are ready or attached, in any order. */
+  claimable(ids: readonly AttachmentId[]): Promise<Claimable[]>;
+  /** What is attached to a message, in order. */
+  attachmentsOf(message_id: MessageId): Promise<UnlinkedAttachment[]>;
   /** Heads of those rooms that exist. */
   heads(room_ids: readonly RoomId[]): Promise<RoomHead[]>;
   /** All messages whose latest rev is above `rev`, by rev, at most `limit`; with the head of the same snapshot. */

@@ -1,6 +1,6 @@
 import type { UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
-import type { KnownMessage, NewMessage } from './ports.js';
+import type { KnownMessage, NewMessage, UnlinkedAttachment } from './ports.js';
 
 /** A message that is to be sent, with what its event and its answer need beside the row. */
 export interface SendOrder extends NewMessage {
@@ -10,6 +10,8 @@ export interface SendOrder extends NewMessage {
   readonly named: readonly string[];
   /** Filled in by the writer. */
   mentions: readonly UserId[];
+  /** Filled in by the writer, in the order of `attachment_ids`. */
+  attachments?: readonly UnlinkedAttachment[];
 }
 
 /** Whether a message that exists came from this very request. */
@@ -44,7 +46,7 @@ export function messageOf(order: SendOrder, seq_no: number, rev: number, created
     edited_at: null,
     pinned: false,
     reactions: [],
-    attachments: [],
+    attachments: [...(order.attachments ?? [])],
     created_at: createdAt,
     updated_at: createdAt,
     deleted_at: null,

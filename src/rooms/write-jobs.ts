@@ -136,6 +136,33 @@ export async function resolveMentions(log: MessageLog, jobs: readonly SendJob[])
   }
 }
 
+/** What a message claims must be its sender's, of its room, and claimed by no other. Asks only where there is any. */
+export async function resolveAttachments(
+  log: Pick<MessageLog, 'claimable'>,
+  jobs: readonly SendJob[],
+): Promise<readonly SendJob[]> {
+  const wanted = jobs.flatMap(({ order }) => order.attachment_ids ?? []);
+  if (wanted.length === 0) return jobs;
+  const found = new Map((await log.claimable(wanted)).map((each) => [each.id, each]));
+  return jobs.filter(({ order, reject }) => {
+    const { id, room_id, user_id, attachment_ids = [] } = order;
+    const claims = attachment_ids.flatMap((attachment) => found.get(attachment) ?? []);
+    const free = claims.filter(
+      (each) =>
+        each.room_id === room_id &&
+        each.user_id === user_id &&
+        (each.message_id === null || each.message_id === id),
+    );
+    if (free.length < attachment_ids.length) {
+      reject(new Refusal('not_found', { field: 'attachment_ids' }));
+      return false;
+    }
+    if (free.length > 0)
+      order.attachments = free.map(({ attachment }) => ({ ...attachment, message_id: id }));
+    return true;
+  });
+}
+
 /** What a message answers or stands under must be in its room (a tombstone may be). */
 export async function refuseBadReferences(log: MessageLog, jobs: readonly SendJob[]) {
   const wanted = jobs.flatMap(({ order }) => [order.reply_to, order.thread_root].filter((id) => id !== null));

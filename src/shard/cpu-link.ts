@@ -1,12 +1,14 @@
 import { isOutdatedHash, type PasswordHashCost } from '../auth/password-hash.js';
 import type { PasswordHasher } from '../auth/ports.js';
-import type { CpuTask, ToShard } from '../ipc/messages.js';
+import type { CpuTask, Picture, ToFront, ToShard } from '../ipc/messages.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
 import { Refusal } from '../protocol/errors.js';
-import type { Outbox } from './outbox.js';
 
 /** CPU work by way of the front, which holds the pool: bounded there, so that a full queue says no. */
-export function createCpuLink(outbox: Outbox, cost: PasswordHashCost) {
+export function createCpuLink(
+  outbox: { post(message: Extract<ToFront, { t: 'cpu' }>): void },
+  cost: PasswordHashCost,
+) {
   const waiting = new Map<number, Deferred<unknown>>();
   let lastId = 0;
 
@@ -26,6 +28,8 @@ export function createCpuLink(outbox: Outbox, cost: PasswordHashCost) {
 
   return {
     hasher,
+    /** Rejects for what is no picture. */
+    picture: async (bytes: Uint8Array) => (await ask({ op: 'make_thumbnail', bytes })) as Picture,
     done(message: Extract<ToShard, { t: 'cpu_done' }>): void {
       const result = waiting.get(message.id);
       waiting.delete(message.id);

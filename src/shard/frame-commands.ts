@@ -14,6 +14,7 @@ import {
   SYNC_LIMIT_MAX,
   type SyncPayload,
 } from '../protocol/requests.js';
+import type { AttachmentViews } from '../rooms/attachment-view.js';
 import type { JoinOutcome, Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { ReadMark } from '../rooms/ports.js';
@@ -24,6 +25,8 @@ export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
 
 export interface FrameServices {
   readonly outbox: Outbox;
+  /** Makes the links of attachments. */
+  readonly linked: AttachmentViews['linked'];
   readonly messages: MessageService;
   readonly joins: Joins;
   readonly reader: Pick<MessageReader, 'roomOf'>;
@@ -72,7 +75,7 @@ export async function runFrame(
 ): Promise<void> {
   const { messages } = services;
   const respond: Respond = (frame, options) => {
-    if (!liveness.late) reply(services.outbox, request, frame, options);
+    if (!liveness.late) reply(services.outbox, request, services.linked(frame), options);
   };
   const { caller } = request;
   const who = {

@@ -1,4 +1,6 @@
 import { performance } from 'node:perf_hooks';
+import { openLinks } from '../attachments/open-storage.js';
+import { presentation } from '../attachments/presentation.js';
 import { createAccounts } from '../auth/accounts.js';
 import type { SessionEnds, UserNews } from '../auth/ports.js';
 import { createProfiles } from '../auth/profiles.js';
@@ -10,7 +12,7 @@ import { messageHandlers } from '../http/message-handlers.js';
 import { moderationHandlers } from '../http/moderation-handlers.js';
 import { profileHandlers } from '../http/profile-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
-import type { RouteName } from '../http/routes.js';
+import type { ShardRoute } from '../http/routes.js';
 import { searchHandlers } from '../http/search-handlers.js';
 import type { HttpHandler } from '../http/types.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
@@ -22,6 +24,7 @@ import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import type { UserId } from '../protocol/ids.js';
 import { accountRemoval } from '../rooms/account-removal.js';
 import { createAdmission } from '../rooms/admission.js';
+import { type AttachmentViews, attachmentViews } from '../rooms/attachment-view.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
 import { type LogEvent, logEventFrame } from '../rooms/events.js';
 import { inTime } from '../rooms/in-time.js';
@@ -82,7 +85,12 @@ export async function runShard(start: ShardStart): Promise<void> {
   const where = { shard, shards: config.shards };
   const metrics = createShardMetrics({ process: start.index, shard });
   const messagesLog = timed(messageLog(db), metrics.queried);
-  const sequencer = createSequencer(messagesLog, eventSink(outbox), report);
+  const { linked } = attachmentViews(
+    openLinks(config, start.jwtSecret),
+    presentation,
+    config.attachments.urlLifeMs,
+  );
+  const sequencer = createSequencer(messagesLog, eventSink(outbox, linked), report);
   const bus = openBus(config, start.hubPath, start.nodeId, log);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
   const committed = (events: readonly LogEvent[]) => {
@@ -125,6 +133,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   const frames: FrameServices = {
     ...where,
     outbox,
+    linked,
     messages,
     markRead,
     reader,
@@ -173,7 +182,7 @@ export async function runShard(start: ShardStart): Promise<void> {
           tokenLifeMs: config.jwt.expirationMs,
           report,
         });
-  const handlers: Record<RouteName, HttpHandler> = {
+  const handlers: Record<ShardRoute, HttpHandler> = {
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: rooms, announcer })),
     ...moderationHandlers(moderationService({ store: rooms, moderation: moderationStore(db), announcer })),
@@ -213,10 +222,14 @@ export async function runShard(start: ShardStart): Promise<void> {
   async function answerHttp(request: Extract<ToShard, { t: 'http' }>): Promise<void> {
     const { id } = request;
     try {
-      const result = await inTime(handlers[request.route](request));
+      const result = await inTime(handlers[request.route as ShardRoute](request));
       if ('reroute' in result) return outbox.post({ t: 'reroute', id, room_id: result.reroute });
       const { status, data, page } = result;
-      const body = JSON.stringify({ success: true, data, ...(page === undefined ? {} : { page }) });
+      const body = JSON.stringify({
+        success: true,
+        data: linked(data),
+        ...(page === undefined ? {} : { page }),
+      });
       outbox.post({ t: 'http', id, status, at: outbox.bytes(body) });
     } catch (error) {
       const refused = refusalFor(error).problem;
@@ -322,13 +335,13 @@ export async function runShard(start: ShardStart): Promise<void> {
   port.close();
 }
 
-function eventSink(outbox: Outbox): EventSink {
+function eventSink(outbox: Outbox, linked: AttachmentViews['linked']): EventSink {
   const encoded = (encoding: Encoding, wanted: number, frame: ServerFrame) =>
     wanted > 0 ? outbox.bytes(encodeFrame(encoding, frame)) : null;
   return {
     publish(event, listeners) {
       if (listeners.json === 0 && listeners.msgpack === 0) return;
-      const frame = logEventFrame(event);
+      const frame = linked(logEventFrame(event));
       const json = encoded(Encoding.json, listeners.json, frame);
       const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
       const created =

@@ -1,3 +1,4 @@
+import { Refusal } from '../protocol/errors.js';
 import type { MessageId, RoomId } from '../protocol/ids.js';
 import { BadRow, DuplicateIds, LogUnavailable } from '../rooms/log-errors-port.js';
 import type {
@@ -11,6 +12,7 @@ import type {
   RoomBase,
   RoomHead,
 } from '../rooms/ports.js';
+import { attachmentsOf, claimable } from './attachments.js';
 import { type Db, run, StoreUnavailable, sqlState, violatedConstraint } from './client.js';
 import { deleteMessages, editMessages } from './message-changes.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
@@ -23,6 +25,8 @@ export function messageLog(db: Db): MessageLog {
     insert: (messages, created_at) => guarded(insertMessages(db, messages, created_at)),
     known: (ids) => guarded(knownMessages(db, ids)),
     targets: (ids) => guarded(messageTargets(db, ids)),
+    claimable: (ids) => guarded(claimable(db, ids)),
+    attachmentsOf: (message_id) => guarded(attachmentsOf(db, message_id)),
     members: (wanted) => guarded(namedMembers(db, wanted)),
     edit: (orders, at) => guarded(editMessages(db, orders, at)),
     delete: (orders, at) => guarded(deleteMessages(db, orders, at)),
@@ -43,6 +47,7 @@ async function guarded<T>(operation: Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof StoreUnavailable) throw new LogUnavailable(error);
     if (violatedConstraint(error) === 'messages_pkey') throw new DuplicateIds(error);
+    if (sqlState(error) === CLAIMED) throw new Refusal('not_found', { field: 'attachment_ids' });
     if (isRefusal(sqlState(error))) throw new BadRow(error);
     throw error;
   }
@@ -52,6 +57,8 @@ async function guarded<T>(operation: Promise<T>): Promise<T> {
 function isRefusal(state: string | null): boolean {
   return state !== null && (/^(22|54)...$/.test(state) || state === '23514');
 }
+
+const CLAIMED = 'PA001'; // raised by require_claims, migration 000008
 
 interface BaseRow {
   readonly room_id: RoomId;
@@ -104,8 +111,7 @@ async function insertMessages(
         ${messages.map((message) => Buffer.from(message.body_hash).toString('hex'))}::text[]
       ) as m (id, room_id, user_id, ord, content, metadata, mentions, reply_to, thread_root, body_hash)
       join bumped b on b.room_id = m.room_id
-    )${countedReplies(db, messages)}
-    select room_id, base_seq, base_rev from bumped`);
+    )${countedReplies(db, messages)}${claimedAttachments(db, messages)}`);
   return new Map(rows.map((row) => [row.room_id, { seq: row.base_seq, rev: row.base_rev }]));
 }
 
@@ -123,6 +129,31 @@ function countedReplies(db: Db, messages: readonly NewMessage[]) {
       group by m.thread_root
       on conflict (root_id) do update set count = t.count + excluded.count
     )`;
+}
+
+/** Claims attachments, all or nothing is inserted; a batch without any is a statement without this part. */
+function claimedAttachments(db: Db, messages: readonly NewMessage[]) {
+  const claims = messages.flatMap(({ id: message_id, room_id, user_id, attachment_ids = [] }) =>
+    attachment_ids.map((id, position) => ({ id, message_id, room_id, user_id, position })),
+  );
+  if (claims.length === 0) return db` select room_id, base_seq, base_rev from bumped`;
+  return db`, wanted as (
+      select c.* from unnest(
+        ${claims.map(({ id }) => id)}::uuid[], ${claims.map(({ message_id }) => message_id)}::uuid[],
+        ${claims.map(({ room_id }) => room_id)}::uuid[], ${claims.map(({ user_id }) => user_id)}::uuid[],
+        ${claims.map(({ position }) => position)}::smallint[]
+      ) as c (id, message_id, room_id, user_id, position)
+      join bumped b on b.room_id = c.room_id
+    ), claimed as (
+      update attachments a
+      set state = 'attached', due_at = null, message_id = w.message_id, position = w.position
+      from wanted w
+      where a.id = w.id and a.room_id = w.room_id and a.user_id = w.user_id and a.state = 'ready'
+      returning a.id
+    ), checked as materialized (
+      select require_claims((select count(*) from claimed), (select count(*) from wanted))
+    )
+    select room_id, base_seq, base_rev from bumped, checked`;
 }
 
 /** Members by name, in one statement for all rooms. */

@@ -1,4 +1,5 @@
 import type { Message } from '../protocol/model.js';
+import { shownAttachments } from './attachments.js';
 import type { Db, Tx } from './client.js';
 
 /** A message as {@link messageColumns} reads it. */
@@ -22,6 +23,8 @@ export interface MessageRow {
   readonly pinned: boolean;
   readonly reactions: Message['reactions'] | null;
   readonly thread_count: number | null;
+  /** Their links still storage keys. */
+  readonly attachments: Message['attachments'] | null;
 }
 
 const REACTION_USERS_MAX = 50; // the newest of each emoji (PROTOCOL §1): what a message costs stays bounded
@@ -41,7 +44,10 @@ export function messageColumns(db: Db | Tx) {
           order by r.rev desc limit ${REACTION_USERS_MAX}
         )) order by c.first_rev)
       from reaction_counts c where c.message_id = m.id
-    ) end as reactions`;
+    ) end as reactions,
+    case when m.deleted_at is null then (
+      select ${shownAttachments(db)} from attachments a where a.message_id = m.id and a.state = 'attached'
+    ) end as attachments`;
 }
 
 /**
@@ -68,7 +74,7 @@ export function toMessage(row: MessageRow): Message {
     edited_at: row.edited_at?.toISOString() ?? null,
     pinned: !deleted && row.pinned,
     reactions: deleted ? [] : (row.reactions ?? []),
-    attachments: [],
+    attachments: deleted ? [] : (row.attachments ?? []),
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
     deleted_at: row.deleted_at?.toISOString() ?? null,

@@ -80,10 +80,9 @@ export function restClient(serverUrl: string) {
       },
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
     });
-    const text = await response.text();
-    const body = parseBody<T>(text);
-    checkAnswer(method, url.pathname.slice('/api/v1'.length), response.status, body);
-    return { status: response.status, headers: response.headers, body };
+    const answer = await parseAnswer<T>(response);
+    checkAnswer(method, url.pathname.slice('/api/v1'.length), response.status, answer.body);
+    return answer;
   }
 
   return {
@@ -132,6 +131,12 @@ export function restClient(serverUrl: string) {
       call<Message[]>('GET', `/messages/${id}/thread`, { token, query }),
     deleteMessage: (token: string, id: string) => call<Message>('DELETE', `/messages/${id}`, { token }),
   };
+}
+
+/** Reads an answer to a request that was made otherwise. */
+export async function parseAnswer<T>(response: Response): Promise<RestAnswer<T>> {
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: parseBody<T>(text) };
 }
 
 function parseBody<T>(text: string): RestBody<T> {

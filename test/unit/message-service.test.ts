@@ -26,7 +26,7 @@ function serviceWithKnownSender() {
     },
   };
   const service = createMessageService({
-    log: { known: async () => [] },
+    log: { known: async () => [], attachmentsOf: async () => [] },
     admission: {
       of: () => standing,
       forget: () => {},

@@ -1,0 +1,71 @@
+import { isUtf8 } from 'node:buffer';
+import { fileTypeFromBuffer } from 'file-type';
+import { Refusal } from '../protocol/errors.js';
+
+/** Bytes at the start of a file that tell its type (as file-type asks for). */
+export const SAMPLE_BYTES = 4_100;
+
+const TEXT = 'text/plain';
+const UNKNOWN = 'application/octet-stream';
+/** Claims under which text may come. What a browser would run or render is not among them. */
+const TEXT_CLAIMS = new Set([TEXT, 'text/csv', 'text/markdown', 'application/json', UNKNOWN, '']);
+/** Never, whatever the settings say: a browser runs these. */
+const NEVER = /html|xml$|svg|javascript|ecmascript/;
+/** Images of which a thumbnail is made. */
+const PICTURES = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif', 'image/tiff']);
+
+/**
+ * A file's type: what its first bytes say; the claim counts only for what has no such mark, which is text.
+ *
+ * @param claimed as the client said it; '' for nothing
+ * @throws Refusal `unsupported_media_type`
+ */
+export async function decideType(
+  sample: Uint8Array,
+  claimed: string,
+  allowed: readonly string[],
+): Promise<string> {
+  const claim = claimed.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const type = (await markedType(sample)) ?? unmarkedType(sample, claim);
+  if (type === null || NEVER.test(type) || !allowed.some((pattern) => matches(type, pattern))) {
+    throw new Refusal('unsupported_media_type', {
+      field: 'file',
+      sentence: 'This type of file is not accepted.',
+    });
+  }
+  return type;
+}
+
+async function markedType(sample: Uint8Array): Promise<string | null> {
+  try {
+    return (await fileTypeFromBuffer(sample))?.mime.split(';', 1)[0] ?? null;
+  } catch {
+    return null; // a file that ends inside its own header
+  }
+}
+
+function unmarkedType(sample: Uint8Array, claim: string): string | null {
+  if (!TEXT_CLAIMS.has(claim)) return null;
+  if (looksLikeText(sample)) return TEXT;
+  return claim === UNKNOWN || claim === '' ? UNKNOWN : null;
+}
+
+/** UTF-8 without U+0000; the sample may cut its last character. */
+function looksLikeText(sample: Uint8Array): boolean {
+  if (sample.includes(0)) return false;
+  const cuts = sample.length < SAMPLE_BYTES ? [0] : [0, 1, 2, 3];
+  return cuts.some((cut) => isUtf8(sample.subarray(0, sample.length - cut)));
+}
+
+function matches(type: string, pattern: string): boolean {
+  return pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+}
+
+/** Whether a claim alone rules a file out, before any byte of it has come. */
+export function isHopeless(claimed: string): boolean {
+  return NEVER.test(claimed.toLowerCase());
+}
+
+export function isPicture(type: string): boolean {
+  return PICTURES.has(type);
+}

@@ -1,0 +1,221 @@
+import { randomBytes } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { GrantSigner } from './local-links.js';
+import {
+  type DirectPut,
+  type LinkSigner,
+  ObjectMissing,
+  type ObjectStorage,
+  StorageUnavailable,
+} from './storage-port.js';
+
+/** Part of a direct upload: eight requests for the default largest attachment, each quickly repeated. */
+const PART_BYTES = 16 * 1_024 * 1_024;
+const READ_BYTES = 64 * 1_024; // one read of a file
+
+/** Where local storage answers its links, under the server's own address. */
+export const LINK_PATH = '/api/v1/files/';
+
+export interface LocalStorage extends ObjectStorage, LinkSigner {
+  /** Stores a part of a direct upload, like {@link ObjectStorage.put}. */
+  putPart(key: string, upload_id: string, part: number, bytes: AsyncIterable<Uint8Array>): Promise<number>;
+}
+
+/**
+ * Attachments as files under `root`: `objects/<key>`, and in `drafts` what is being written, named after its key, so
+ * that `remove` finds what a crash left. A file appears whole, by rename, and is on disk when `put` resolves.
+ *
+ * @param publicUrl what links start with; null: they are paths
+ */
+export function localStorage(root: string, signer: GrantSigner, publicUrl: string | null): LocalStorage {
+  const pathOf = (key: string): string => join(root, 'objects', key);
+  const drafts = join(root, 'drafts');
+  const draftOf = (key: string): string => join(drafts, `${flat(key)}~${randomBytes(6).toString('hex')}`);
+  const partsOf = (key: string, upload_id: string): string => join(drafts, `${flat(key)}~${upload_id}`);
+  const urlOf = (token: string): string => `${publicUrl ?? ''}${LINK_PATH}${token}`;
+  const untilOf = (lifeMs: number): number => Math.floor((Date.now() + lifeMs) / 1_000);
+
+  async function write(key: string, path: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+    const draft = draftOf(key);
+    let source = bytes;
+    let size = 0;
+    try {
+      await mkdir(drafts, { recursive: true });
+      const file = await open(draft, 'wx', 0o600);
+      try {
+        const failure = new SourceFailure();
+        source = guarded(bytes, failure);
+        for await (const chunk of source) {
+          await writeAll(file, chunk);
+          size += chunk.length;
+        }
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await mkdir(dirname(path), { recursive: true });
+      await rename(draft, path);
+      await syncDirectory(dirname(path));
+      return size;
+    } catch (error) {
+      await rm(draft, { force: true }).catch(() => undefined);
+      throw error instanceof SourceFailure ? error.cause : new StorageUnavailable(error);
+    }
+  }
+
+  async function sizeOf(path: string): Promise<number | null> {
+    try {
+      return (await stat(path)).size;
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw new StorageUnavailable(error);
+    }
+  }
+
+  return {
+    put: (key, bytes) => write(key, pathOf(key), bytes),
+    putPart: (key, upload_id, part, bytes) =>
+      write(`${key}~${upload_id}`, join(partsOf(key, upload_id), String(part)), bytes),
+
+    async head(key) {
+      const size = await sizeOf(pathOf(key));
+      return size === null ? null : { size };
+    },
+
+    async get(key, range) {
+      const size = await sizeOf(pathOf(key));
+      if (size === null) throw new ObjectMissing();
+      return translated(createReadStream(pathOf(key), { ...range, highWaterMark: READ_BYTES }));
+    },
+
+    async move(from, to) {
+      try {
+        await mkdir(dirname(pathOf(to)), { recursive: true });
+        await rename(pathOf(from), pathOf(to));
+        await syncDirectory(dirname(pathOf(to)));
+      } catch (error) {
+        if (!isMissing(error)) throw new StorageUnavailable(error);
+        if ((await sizeOf(pathOf(to))) === null) throw new ObjectMissing();
+      }
+    },
+
+    async remove(key) {
+      try {
+        await rm(pathOf(key), { force: true });
+        const left = await readdir(drafts).catch((error) => (isMissing(error) ? [] : Promise.reject(error)));
+        const own = left.filter((name) => name.startsWith(`${flat(key)}~`));
+        for (const name of own) await rm(join(drafts, name), { recursive: true, force: true });
+      } catch (error) {
+        throw new StorageUnavailable(error);
+      }
+    },
+
+    async presignPut(key, size, type, lifeMs) {
+      return putRequest(urlOf(signer.sign({ op: 'put', key, size, until: untilOf(lifeMs) })), type);
+    },
+
+    async presignParts(key, size, type, lifeMs) {
+      const upload_id = randomBytes(12).toString('hex');
+      const until = untilOf(lifeMs);
+      const parts = partSizes(size, PART_BYTES).map((bytes, i) => {
+        const part = [upload_id, i + 1] as const;
+        const token = signer.sign({ op: 'put', key, size: bytes, until, part });
+        return { ...putRequest(urlOf(token), type), part_number: i + 1, size: bytes };
+      });
+      return { upload_id, parts };
+    },
+
+    async completeParts(key, upload_id) {
+      const directory = partsOf(key, upload_id);
+      let names: string[] = [];
+      try {
+        names = await readdir(directory);
+      } catch (error) {
+        if (!isMissing(error)) throw new StorageUnavailable(error);
+      }
+      if (names.length === 0) {
+        if ((await sizeOf(pathOf(key))) === null) throw new ObjectMissing();
+        return;
+      }
+      const numbers = names.map(Number).sort((a, b) => a - b);
+      await write(key, pathOf(key), joined(numbers.map((number) => join(directory, String(number)))));
+      await rm(directory, { recursive: true, force: true });
+    },
+
+    async check() {
+      try {
+        await mkdir(root, { recursive: true });
+        await access(root, constants.R_OK | constants.W_OK);
+      } catch (error) {
+        throw new StorageUnavailable(error);
+      }
+    },
+
+    link: (key, { type, disposition, lifeMs }) =>
+      urlOf(signer.sign({ op: 'get', key, until: untilOf(lifeMs), type, disposition })),
+    close: () => undefined,
+  };
+}
+
+/** The sizes of the parts that make up `size` bytes. */
+export function partSizes(size: number, partBytes: number): number[] {
+  const count = Math.max(1, Math.ceil(size / partBytes));
+  return Array.from({ length: count }, (_, i) => Math.min(partBytes, size - i * partBytes));
+}
+
+function putRequest(url: string, type: string): DirectPut {
+  return { method: 'PUT', url, headers: { 'content-type': type } };
+}
+
+/** A key as a file name; keys hold no underscore. */
+function flat(key: string): string {
+  return key.replaceAll('/', '_');
+}
+
+/** Says that the stream to be stored failed, not the disk. */
+class SourceFailure extends Error {}
+
+async function* guarded(bytes: AsyncIterable<Uint8Array>, failure: SourceFailure) {
+  try {
+    yield* bytes;
+  } catch (error) {
+    failure.cause = error;
+    throw failure;
+  }
+}
+
+async function* translated(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    yield* bytes;
+  } catch (error) {
+    throw new StorageUnavailable(error);
+  }
+}
+
+async function* joined(paths: readonly string[]): AsyncIterable<Uint8Array> {
+  for (const path of paths) yield* translated(createReadStream(path, { highWaterMark: READ_BYTES }));
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.length; ) {
+    const { bytesWritten } = await file.write(chunk, at, chunk.length - at);
+    at += bytesWritten;
+  }
+}
+
+/** The name of a new file is on disk only once its directory is. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}

@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import type { Config } from '../config.js';
+import { grantSigner } from './local-links.js';
+import { type LocalStorage, localStorage } from './local-storage.js';
+import { s3Links } from './s3-links.js';
+import type { LinkSigner, ObjectStorage } from './storage-port.js';
+
+const DIRECTORY = 'attachments'; // in DATA_DIR
+
+/** The storage that the settings name. `local` is set where it is this server's own disk. */
+export async function openStorage(
+  config: Config,
+  jwtSecret: string,
+): Promise<{ readonly storage: ObjectStorage & LinkSigner; readonly local: LocalStorage | null }> {
+  if (config.storage.type === 'local') {
+    const local = openLocal(config, jwtSecret);
+    return { storage: local, local };
+  }
+  const { s3Storage } = await import('./s3-storage.js');
+  return { storage: s3Storage(config.storage), local: null };
+}
+
+/** Only the links of that storage. */
+export function openLinks(config: Config, jwtSecret: string): LinkSigner {
+  return config.storage.type === 'local' ? openLocal(config, jwtSecret) : s3Links(config.storage);
+}
+
+function openLocal(config: Config, jwtSecret: string): LocalStorage {
+  const { publicUrl } = config.attachments;
+  return localStorage(join(config.dataDir, DIRECTORY), grantSigner(jwtSecret), publicUrl);
+}

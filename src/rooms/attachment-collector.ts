@@ -1,0 +1,72 @@
+import type { ObjectStorage } from '../attachments/storage-port.js';
+import type { AttachmentStore, Removal } from './attachment-ports.js';
+import { incomingKey, thumbnailKey } from './attachment-view.js';
+
+const EVERY_MS = 2_000; // one look into an index
+const BATCH = 20; // removals under one lease
+const LEASE_MS = 300_000; // more than a batch takes against storage that times out at every step
+
+export interface Collector {
+  /** Looks soon, rather than at the next turn. */
+  kick(): void;
+  /** Resolves when nothing is under way any more. */
+  close(): Promise<void>;
+}
+
+/**
+ * Removes the bytes and rows of attachments that are due: expired ones and those deleted. Runs on every node; each
+ * removal is leased to one of them and, done twice after a crash, changes nothing.
+ */
+export function startCollector(
+  store: Pick<AttachmentStore, 'takeDue' | 'removed'>,
+  storage: Pick<ObjectStorage, 'remove'>,
+  report: (error: unknown) => void,
+): Collector {
+  let running: Promise<void> | null = null;
+  let again = false;
+  let closed = false;
+
+  async function removeOne({ storage_key }: Removal): Promise<void> {
+    await storage.remove(storage_key);
+    await storage.remove(thumbnailKey(storage_key));
+    await storage.remove(incomingKey(storage_key));
+  }
+
+  /** @returns whether there may be more to do at once */
+  async function collect(): Promise<boolean> {
+    const due = await store.takeDue(BATCH, LEASE_MS);
+    for (const removal of due) {
+      await removeOne(removal);
+      await store.removed([removal.id]);
+    }
+    return due.length === BATCH;
+  }
+
+  async function run(): Promise<void> {
+    try {
+      do again = false;
+      while (!closed && ((await collect()) || again));
+    } catch (error) {
+      report(error); // the lease ends, and it is tried again
+    } finally {
+      running = null;
+    }
+  }
+
+  const kick = (): void => {
+    again = true;
+    if (!closed) running ??= run();
+  };
+  const timer = setInterval(kick, EVERY_MS);
+  timer.unref();
+  kick();
+
+  return {
+    kick,
+    async close() {
+      closed = true;
+      clearInterval(timer);
+      await running;
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import type { LinkOptions, LinkSigner } from '../attachments/storage-port.js';
+import type { Attachment } from '../protocol/model.js';
+import type { AttachmentRecord } from './attachment-ports.js';
+
+/** What belongs to an attachment beside its own object, by key. */
+export const thumbnailKey = (storage_key: string): string => `${storage_key}.thumb`;
+/** Where a client brings the bytes, before they are checked and moved out of its reach. */
+export const incomingKey = (storage_key: string): string => `${storage_key}.incoming`;
+
+/** How a file is shown: its type as a browser may see it, and whether it may be shown in place. */
+export type Presentation = (
+  file_name: string,
+  file_type: string,
+) => Pick<LinkOptions, 'type' | 'disposition'>;
+
+export interface AttachmentViews {
+  /** The attachment as its room's members see it, with fresh links. */
+  show(record: AttachmentRecord): Attachment;
+  /**
+   * What is about to be encoded, with links in place of the storage keys of all attachments in it. Looks at messages,
+   * lists of them, and what wraps them; copies only what has attachments.
+   */
+  linked<T>(data: T): T;
+}
+
+/** The members under which frames and answers hold messages. */
+const WRAPPERS = ['payload', 'message', 'messages', 'last_message', 'rooms'] as const;
+
+export function attachmentViews(links: LinkSigner, present: Presentation, lifeMs: number): AttachmentViews {
+  const linkOf = (key: string, file_name: string, file_type: string): string =>
+    links.link(key, { ...present(file_name, file_type), lifeMs });
+  const thumbnailOf = (key: string): string =>
+    links.link(thumbnailKey(key), { type: 'image/webp', disposition: 'inline', lifeMs });
+
+  function linkedAttachment(attachment: Attachment): Attachment {
+    const { storage_url: key, thumbnail_url, file_name, file_type } = attachment;
+    return {
+      ...attachment,
+      storage_url: linkOf(key, file_name, file_type),
+      thumbnail_url: thumbnail_url === null ? null : thumbnailOf(key),
+    };
+  }
+
+  function linked<T>(data: T): T {
+    if (Array.isArray(data)) {
+      const items = data.map(linked);
+      return (items.some((item, i) => item !== data[i]) ? items : data) as T;
+    }
+    if (typeof data !== 'object' || data === null) return data;
+    const { attachments } = data as { attachments?: unknown };
+    if (Array.isArray(attachments)) {
+      return attachments.length === 0 ? data : { ...data, attachments: attachments.map(linkedAttachment) };
+    }
+    let copy: T | null = null;
+    for (const name of WRAPPERS) {
+      const inside = (data as Record<string, unknown>)[name];
+      if (typeof inside !== 'object' || inside === null) continue;
+      const fresh = linked(inside);
+      if (fresh !== inside) copy = { ...(copy ?? data), [name]: fresh };
+    }
+    return copy ?? data;
+  }
+
+  return {
+    linked,
+    show: (record) => ({
+      id: record.id,
+      message_id: record.message_id,
+      room_id: record.room_id,
+      file_name: record.file_name,
+      file_type: record.file_type,
+      file_size: record.file_size,
+      width: record.width,
+      height: record.height,
+      storage_url: linkOf(record.storage_key, record.file_name, record.file_type),
+      thumbnail_url: record.has_thumbnail ? thumbnailOf(record.storage_key) : null,
+      created_at: record.created_at.toISOString(),
+    }),
+  };
+}

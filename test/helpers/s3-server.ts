@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+import type { Config } from '../../src/config.js';
+import { until } from './deadline.js';
+import { spawnTracked } from './server-process.js';
+
+/** An S3 server over HTTP, with one bucket. */
+export interface S3Server {
+  readonly config: Extract<Config['storage'], { type: 's3' }>;
+  /** The settings of a server that stores there. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Keys of objects, and of uploads that aren't finished. */
+  readonly left: () => Promise<string[]>;
+  /** Ends it; what it holds stays. */
+  readonly stop: () => Promise<void>;
+  /** Starts it again at the same address. */
+  readonly start: () => Promise<void>;
+}
+
+const BUCKET = 'attachments';
+const KEYS = { accessKey: 'S3RVER', secretKey: 'S3RVER' };
+
+/**
+ * Starts s3rver, or versitygw where PARLEY_TEST_VERSITYGW names its binary. s3rver knows nothing of what is done to
+ * unfinished uploads: that is added here, over the files it keeps.
+ */
+export async function startS3(): Promise<S3Server> {
+  const directory = join(inject('runDirectory'), `s3-${randomBytes(6).toString('hex')}`);
+  await mkdir(join(directory, BUCKET), { recursive: true });
+  const port = await freePort();
+  const gateway = process.env.PARLEY_TEST_VERSITYGW;
+  const open =
+    gateway === undefined ? () => s3rver(directory, port) : () => versitygw(gateway, directory, port);
+  let close = await open();
+  const endpoint = `http://127.0.0.1:${port}`;
+  return {
+    config: { type: 's3', endpoint, ...KEYS, bucket: BUCKET, region: 'us-east-1', pathStyle: true },
+    env: {
+      STORAGE_TYPE: 'minio',
+      STORAGE_ENDPOINT: endpoint,
+      STORAGE_ACCESS_KEY: KEYS.accessKey,
+      STORAGE_SECRET_KEY: KEYS.secretKey,
+      STORAGE_BUCKET: BUCKET,
+    },
+    left: () => filesUnder(join(directory, BUCKET)),
+    stop: () => close(),
+    start: async () => {
+      close = await open();
+    },
+  };
+}
+
+/** Files of content: what names neither metadata nor checksums. */
+async function filesUnder(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && !/metadata|\.md5$|^key$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function versitygw(binary: string, directory: string, port: number): Promise<() => Promise<void>> {
+  const flags = [
+    '--port',
+    `127.0.0.1:${port}`,
+    '--access',
+    KEYS.accessKey,
+    '--secret',
+    KEYS.secretKey,
+    '--quiet',
+  ];
+  const child = spawnTracked(binary, [...flags, 'posix', directory], {});
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/`).catch(() => null)) !== null, 'versitygw');
+  return async () => {
+    child.kill('SIGKILL');
+    await child.exit;
+  };
+}
+
+interface Context {
+  readonly method: string;
+  readonly path: string;
+  readonly query: Readonly<Record<string, string | undefined>>;
+  status: number;
+  type: string;
+  body: unknown;
+}
+type Middleware = (context: Context, next: () => Promise<void>) => Promise<void>;
+interface S3rver {
+  readonly middleware: Middleware[];
+  readonly httpServer: Server;
+  run(): Promise<unknown>;
+}
+
+async function s3rver(directory: string, port: number): Promise<() => Promise<void>> {
+  const S3rverClass = createRequire(import.meta.url)('s3rver') as new (options: object) => S3rver;
+  const options = {
+    address: '127.0.0.1',
+    port,
+    directory,
+    silent: true,
+    configureBuckets: [{ name: BUCKET }],
+  };
+  const server = new S3rverClass(options);
+  server.middleware.unshift(unfinishedUploads(join(directory, BUCKET, '._S3rver_uploads')));
+  await server.run();
+  return () =>
+    new Promise((resolve) => {
+      server.httpServer.close(() => resolve());
+      server.httpServer.closeAllConnections();
+    });
+}
+
+/** ListMultipartUploads, ListParts and AbortMultipartUpload. */
+function unfinishedUploads(uploads: string): Middleware {
+  return async (context, next) => {
+    const { uploads: listing, uploadId, partNumber, prefix = '' } = context.query;
+    const answer = (body: string): void => {
+      context.status = 200;
+      context.type = 'application/xml';
+      context.body = `<?xml version="1.0" encoding="UTF-8"?>\n${body}`;
+    };
+    if (context.method === 'GET' && listing !== undefined) {
+      const ids = await readdir(uploads).catch(() => []);
+      const all = await Promise.all(
+        ids.map(async (id) => ({
+          id,
+          key: await readFile(join(uploads, id, 'key'), 'utf8').catch(() => ''),
+        })),
+      );
+      const found = all.filter(({ key }) => key.startsWith(prefix));
+      const rows = found.map(({ id, key }) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`);
+      return answer(`<ListMultipartUploadsResult>${rows.join('')}</ListMultipartUploadsResult>`);
+    }
+    if (uploadId === undefined || partNumber !== undefined) return next();
+    const names = await readdir(join(uploads, uploadId)).catch(() => null);
+    if (names === null && context.method !== 'POST') {
+      answer('<Error><Code>NoSuchUpload</Code></Error>');
+      context.status = 404;
+    } else if (context.method === 'GET') {
+      const numbers = (names ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
+      const parts = numbers
+        .sort((a, b) => a - b)
+        .map(async (number) => {
+          const etag = await readFile(join(uploads, uploadId, `${number}.md5`), 'utf8').catch(
+            () => 'unknown',
+          );
+          return `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`;
+        });
+      answer(`<ListPartsResult>${(await Promise.all(parts)).join('')}</ListPartsResult>`);
+    } else if (context.method === 'DELETE') {
+      await rm(join(uploads, uploadId), { recursive: true, force: true });
+      context.status = 204;
+      context.body = null;
+    } else return next();
+  };
+}
