@@ -8,6 +8,9 @@ import type { Scene } from './setup.js';
 /** Descriptors that a loader needs beside its sockets, and a server beside its. */
 const SPARE_DESCRIPTORS = 64;
 
+/** The kernel deals connections out to processes by hash: one gets some more than its share. */
+const UNEVEN = 1.1;
+
 /** @throws Error with what to do when the sockets can't all be opened. */
 export function checkDescriptors(options: LoadOptions): void {
   const limit = readDescriptorLimit();
@@ -18,9 +21,11 @@ export function checkDescriptors(options: LoadOptions): void {
       `${needed} descriptors a loader are more than the limit of ${limit}: use more --processes`,
     );
   }
-  if (options.urls.length === 0 && options.connections + SPARE_DESCRIPTORS > limit) {
+  const uneven = options.serverProcesses === 1 ? 1 : UNEVEN;
+  const perServer = Math.ceil((options.connections / options.serverProcesses) * uneven);
+  if (options.urls.length === 0 && perServer + SPARE_DESCRIPTORS > limit) {
     throw new Error(
-      `one server holds at most ${limit} descriptors: start several on one database, and give their --url A,B`,
+      `a server process may hold ${limit} descriptors: use more --server-processes, or start servers and give their --url A,B`,
     );
   }
 }

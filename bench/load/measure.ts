@@ -6,7 +6,7 @@ import { type MemorySample, marginalBytes } from './memory-slope.js';
 import type { LoaderReport } from './messages.js';
 import type { LoadOptions } from './options.js';
 import { planLoad } from './plan.js';
-import { readRss } from './proc-files.js';
+import { readServerRss } from './proc-files.js';
 import { type UsageReport, type UsageWatch, watchUsage } from './proc-stats.js';
 import { createRestClient } from './rest-client.js';
 import type { ServerMemory } from './result.js';
@@ -88,7 +88,7 @@ function sampleMemory(
 ): { samples: MemorySample[]; end: () => void } {
   const samples: MemorySample[] = [];
   const timer = setInterval(() => {
-    const bytes = pid === undefined ? undefined : readRss(pid);
+    const bytes = pid === undefined ? undefined : readServerRss(pid);
     if (bytes !== undefined) samples.push({ sockets: loaders.progress().joined, bytes });
   }, MEMORY_SAMPLE_MS);
   return { samples, end: () => clearInterval(timer) };
@@ -102,7 +102,7 @@ export async function measure(options: LoadOptions, subject: Subject, say: Say):
   const since = (micros: number) => `${((clockMicros() - micros) / 1e6).toFixed(1)} s`;
   const scene = await setScene(rest, plan);
   say(`set up ${scene.accounts.size} users, ${scene.rooms.length} rooms in ${since(setUpAt)}`);
-  const rss = () => (subject.serverPid === undefined ? undefined : readRss(subject.serverPid));
+  const rss = () => (subject.serverPid === undefined ? undefined : readServerRss(subject.serverPid));
   const beforeBytes = rss();
   const connectAt = clockMicros();
   const loaders = startLoaders(loaderPlans(options, plan, scene, subject.origins));

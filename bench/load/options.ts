@@ -45,6 +45,7 @@ export interface LoadOptions {
   readonly p99LimitMs: number;
   readonly resolution: number;
   readonly dialect: DialectName;
+  readonly serverProcesses: number;
   readonly serverPid: number | undefined;
   readonly postgresPid: number | undefined;
   /** Undefined: a new directory in bench/results. `none`: no files. */
@@ -102,6 +103,7 @@ const TOKENS = {
   url: optional,
   'server-entry': optional,
   'database-url': optional,
+  'server-processes': text('1'),
   'server-pid': optional,
   'postgres-pid': optional,
   results: optional,
@@ -219,6 +221,7 @@ export function parseOptions(argv: readonly string[]): LoadOptions | undefined {
     p99LimitMs: real('p99-limit', given['p99-limit'], 1, 600_000),
     resolution: real('resolution', given.resolution, 1.01, 2),
     dialect,
+    serverProcesses: whole('server-processes', given['server-processes'], 1, 32),
     serverPid: pid('server-pid', given),
     postgresPid: pid('postgres-pid', given),
     resultsDir: given.results,

@@ -26,9 +26,12 @@ export function keptUp(result: LoadResult, orderMatters = true): boolean {
   );
 }
 
+/** Timers are no finer than a millisecond or two: a lag below this is what any loader has. */
+const COMMON_LAG_MS = 5;
+
 /** The loader had a large part in the latencies: the server could do more than the run says. */
 export function isLoaderBound(result: LoadResult): boolean {
-  return result.sendLag.p99 > result.delivery.p99 / 2;
+  return result.sendLag.p99 > Math.max(COMMON_LAG_MS, result.delivery.p99 / 2);
 }
 
 /** One line about a step. */

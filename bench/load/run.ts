@@ -29,7 +29,11 @@ export async function runLoad(options: LoadOptions, say: Say): Promise<MergedRun
   checkDescriptors(options);
   const startedAt = new Date().toISOString();
   const server =
-    options.urls.length === 0 ? await startServer(options.databaseUrl, options.serverEntry) : undefined;
+    options.urls.length === 0
+      ? await startServer(options.databaseUrl, options.serverEntry, {
+          PROCESSES: String(options.serverProcesses),
+        })
+      : undefined;
   const interrupted = () => {
     void server?.stop().finally(() => process.exit(130));
   };

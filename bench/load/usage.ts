@@ -43,6 +43,7 @@ Server
   --url URL[,URL]       running servers, e.g. http://127.0.0.1:8080; sockets go round them (default: start dist/src/main.js)
   --server-entry FILE   start this instead, e.g. another build's dist/src/main.js
   --database-url URL    given to the server it starts as DATABASE_URL
+  --server-processes N  the server it starts serves from N processes on one port (1)
   --server-pid N        with --url: the server process to watch in /proc
   --postgres-pid N      the postmaster to watch in /proc (default: found in the server's DATA_DIR)
   --dialect X           parley | socket.io: how frames are wrapped (for the baselines of bench/compare) (parley)
