@@ -2,7 +2,7 @@
 import { type Comparison, ratioOf, type Spread, spreadOf } from './comparison.js';
 
 const NAME_WIDTH = 18;
-const CELL_WIDTH = 24;
+const CELL_WIDTH = 22;
 
 function cells(name: string, values: readonly string[]): string {
   return `  ${name.padEnd(NAME_WIDTH)}${values.map((value) => value.padStart(CELL_WIDTH)).join('')}`;
@@ -31,7 +31,14 @@ function fixedTable({ fixed }: Comparison, { systems, rounds }: Shape, rate: num
     fixed.filter((run) => run.system === system && run.rate === rate && run.keptUp).length;
   return [
     `${figure(rate)} messages a second`,
-    cells('', ['delivery p50, ms', 'delivery p99, ms', 'server, cores', 'loader, cores', 'rounds kept up']),
+    cells('', [
+      'delivery p50, ms',
+      'delivery p99, ms',
+      'server, cores',
+      'postgres, cores',
+      'loader, cores',
+      'rounds kept up',
+    ]),
     ...systems.map((system) => {
       const runs = runsOf(system);
       const loaderCores = runs.map((run) => run.loaders.reduce((sum, loader) => sum + loader.cpuCores, 0));
@@ -39,6 +46,7 @@ function fixedTable({ fixed }: Comparison, { systems, rounds }: Shape, rate: num
         spread(spreadOf(runs.map((run) => run.delivery.p50))),
         spread(spreadOf(runs.map((run) => run.delivery.p99))),
         spread(spreadOf(runs.flatMap((run) => run.usage.server?.cores ?? []))),
+        spread(spreadOf(runs.flatMap((run) => run.usage.postgres?.cores ?? []))),
         spread(spreadOf(loaderCores)),
         `${kept(system)} of ${rounds}`,
       ]);
