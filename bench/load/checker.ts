@@ -8,7 +8,7 @@
  *       │  ╲── m > n arrives ─► n … m-1 are missing, expects m+1
  *       │
  *       ├── a missing one arrives ────► misordered (no longer missing)
- *       ├── a missing one is synced ──► healed (after `resync`)
+ *       ├── a missing one is synced ──► healed (after `resync` or a lost connection)
  *       └── one seen before arrives ──► repeated, unless a sync had brought it already
  *
  * What is missing at the end, up to the room's head as the server tells it, is lost. A ledger holds for each room which message
@@ -67,8 +67,8 @@ export interface Checker {
   delivered(stream: Stream, seqNo: number, rev: number, key: number): void;
   /** A live event that takes a rev but is no new message. */
   changed(stream: Stream, rev: number): void;
-  /** A message out of `synced`, in answer to `resync`. */
-  synced(stream: Stream, seqNo: number, rev: number, key: number): void;
+  /** A message out of `synced` or `resumed`. @returns true if the stream had not got it before. */
+  synced(stream: Stream, seqNo: number, rev: number, key: number): boolean;
   /** A sync covered all changes through `rev`. */
   syncCovered(stream: Stream, rev: number): void;
   /** What a `sync` must ask for: the last rev before the first missing one. */
@@ -182,13 +182,15 @@ export function createChecker(): Checker {
     note(stream, seqNo, rev, key);
   }
 
-  function synced(stream: Stream, seqNo: number, rev: number, key: number): void {
+  function synced(stream: Stream, seqNo: number, rev: number, key: number): boolean {
     const bySeq = arrive(stream.seq, seqNo);
     arrive(stream.rev, rev);
-    if (bySeq === 'late' || bySeq === 'next' || bySeq === 'ahead') counts.healed += 1;
+    const isNew = bySeq === 'late' || bySeq === 'next' || bySeq === 'ahead';
+    if (isNew) counts.healed += 1;
     stream.seq.syncedThrough = Math.max(stream.seq.syncedThrough, seqNo);
     stream.rev.syncedThrough = Math.max(stream.rev.syncedThrough, rev);
     note(stream, seqNo, rev, key);
+    return isNew;
   }
 
   function syncCovered(stream: Stream, rev: number): void {

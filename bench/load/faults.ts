@@ -16,6 +16,7 @@ export const FAULT_KINDS = [
   'error_frame',
   'resync_unhealed',
   'unexpected_close',
+  'not_resumed',
   'scan_mismatch',
   'loader_died',
   'server_exit',

@@ -2,14 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { RoomHead } from './checker.js';
-import type { FromLoader, LoaderPlan, LoaderReport, ToLoader } from './messages.js';
-
-/** Counts over all loaders since the start of sending. */
-export interface Progress {
-  readonly sent: number;
-  readonly acked: number;
-  readonly deliveries: number;
-}
+import type { FromLoader, LoaderPlan, LoaderReport, Progress, ToLoader } from './messages.js';
 
 export interface Loaders {
   /** Resolves when every socket has joined its rooms. */
@@ -18,6 +11,7 @@ export interface Loaders {
   send(startMicros: number): Promise<void>;
   /** Tells the rooms' final heads; resolves with the loaders' judgement. */
   finish(heads: readonly RoomHead[]): Promise<LoaderReport[]>;
+  /** Sum over all loaders. */
   progress(): Progress;
   /** Ends all loader processes. */
   stop(): Promise<void>;
@@ -25,6 +19,8 @@ export interface Loaders {
 
 /** A loader ends by itself when its channel closes; one that doesn't in this time is killed. */
 const STOP_TIMEOUT_MS = 2_000;
+
+const NOTHING_YET: Progress = { joined: 0, sent: 0, acked: 0, deliveries: 0 };
 
 async function stopChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -50,7 +46,7 @@ function startLoader(plan: LoaderPlan): Loader {
   const arrived = new Map<Kind, FromLoader>();
   const waiting = new Map<Kind, { resolve: (message: FromLoader) => void; reject: (error: Error) => void }>();
   let failure: Error | undefined;
-  let latest: Progress = { sent: 0, acked: 0, deliveries: 0 };
+  let latest = NOTHING_YET;
 
   function fail(reason: string): void {
     failure ??= new Error(`loader ${plan.loader}: ${reason}`);
@@ -111,12 +107,17 @@ export function startLoaders(plans: readonly LoaderPlan[]): Loaders {
       return (await all('report')).map(({ report }) => report);
     },
     progress() {
-      let sum: Progress = { sent: 0, acked: 0, deliveries: 0 };
-      for (const loader of loaders) {
-        const { sent, acked, deliveries } = loader.latest();
-        sum = { sent: sum.sent + sent, acked: sum.acked + acked, deliveries: sum.deliveries + deliveries };
-      }
-      return sum;
+      return loaders
+        .map((loader) => loader.latest())
+        .reduce(
+          (sum, one) => ({
+            joined: sum.joined + one.joined,
+            sent: sum.sent + one.sent,
+            acked: sum.acked + one.acked,
+            deliveries: sum.deliveries + one.deliveries,
+          }),
+          NOTHING_YET,
+        );
     },
     async stop() {
       await Promise.all(loaders.map(({ child }) => stopChild(child)));

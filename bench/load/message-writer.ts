@@ -10,6 +10,9 @@ interface Sender {
   readonly rooms: readonly { readonly index: number; readonly id: string }[];
 }
 
+/** With more senders in a row away than this, the message waits with the one whose turn it was. */
+const MAX_SKIPPED = 16;
+
 function sendersOf(plan: LoaderPlan, sessions: readonly Session[]): Sender[] {
   const byIndex = new Map(sessions.map((session) => [session.index, session]));
   return plan.senders.flatMap((index) => {
@@ -35,8 +38,17 @@ export function createMessageWriter(
   const idOf = messageIdWriter(plan.loader, plan.salt);
   const text = filler(plan.payloadBytes - contentPrefix(0).length, seededRandom(plan.seed));
 
+  /** Somebody whose connection was cut sends nothing meanwhile; the next one does instead, so that the rate is kept. */
+  function whoseTurn(number: number): Sender {
+    for (let skipped = 0; skipped < MAX_SKIPPED; skipped += 1) {
+      const sender = senders[(number + skipped) % senders.length] as Sender;
+      if (sender.session.isLive()) return sender;
+    }
+    return senders[number % senders.length] as Sender;
+  }
+
   return (number, dueMicros) => {
-    const sender = senders[number % senders.length] as Sender;
+    const sender = whoseTurn(number);
     const turn = Math.floor(number / senders.length);
     const room = sender.rooms[turn % sender.rooms.length] as Sender['rooms'][number];
     const id = idOf(number, Date.now());
@@ -44,10 +56,12 @@ export function createMessageWriter(
     const ref = REF_BASE + number;
     if (sender.session.encoding === 'json') {
       sender.session.send(
+        number,
         `{"type":"send_message","room_id":"${room.id}","ref":${ref},"payload":{"id":"${id}","content":"${content}"}}`,
       );
     } else {
       sender.session.send(
+        number,
         encodeFrame('msgpack', { type: 'send_message', room_id: room.id, ref, payload: { id, content } }),
       );
     }

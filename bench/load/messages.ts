@@ -2,7 +2,9 @@
 import type { CheckCounts, RoomHead } from './checker.js';
 import type { FaultSummary } from './faults.js';
 import type { Encoding } from './frame-read.js';
+import type { DialectName } from './options.js';
 import type { Share } from './schedule.js';
+import type { TimelineData } from './timeline.js';
 import type { WsTarget } from './ws-client.js';
 
 /** A room as it was when the set-up ended. */
@@ -17,12 +19,16 @@ export interface LoaderSocket {
   readonly rooms: readonly number[];
   readonly encoding: Encoding;
   readonly localAddress: string | undefined;
+  /** Index into LoaderPlan.targets. */
+  readonly target: number;
+  readonly slow: boolean;
 }
 
 /** All that one loader process must know. */
 export interface LoaderPlan {
   readonly loader: number;
-  readonly target: WsTarget;
+  readonly targets: readonly WsTarget[];
+  readonly dialect: DialectName;
   readonly rooms: readonly LoaderRoom[];
   readonly sockets: readonly LoaderSocket[];
   /** Indexes (SocketPlan.index) of this loader's senders, in order. */
@@ -32,6 +38,10 @@ export interface LoaderPlan {
   readonly measuredSeconds: number;
   readonly drainSeconds: number;
   readonly connectRate: number;
+  /** Sockets that this loader cuts a second, at random; 0: none. */
+  readonly cutsPerSecond: number;
+  /** All sockets are cut at once in the middle of the measured time. */
+  readonly storm: boolean;
   readonly payloadBytes: number;
   readonly salt: number;
   readonly seed: number;
@@ -48,7 +58,12 @@ export interface LoaderReport {
   readonly ackedInWindow: number;
   readonly deliveredInWindow: number;
   readonly checks: CheckCounts;
+  /** What the loader's sockets had to get by the rooms' heads, and what of it never came. */
+  readonly expected: number;
+  readonly lost: number;
   readonly resyncs: number;
+  readonly reconnects: number;
+  readonly failedReconnects: number;
   readonly errorCodes: Readonly<Record<string, number>>;
   readonly otherFrames: Readonly<Record<string, number>>;
   /** Deliveries and acks that the scanner read, and those it left to the full parse. */
@@ -59,10 +74,23 @@ export interface LoaderReport {
   readonly ackLatency: string;
   readonly deliveryLatency: string;
   readonly sendLag: string;
+  /** Of messages that came by `resume` or `sync`, or to a slow reader. */
+  readonly lateLatency: string;
+  /** From beginning to come back until whole again. */
+  readonly resumeTime: string;
+  readonly timeline: TimelineData;
   /** CPU of this process in the measured window, in cores. */
   readonly cpuCores: number;
   readonly maxLoopDelayMs: number;
   readonly rssBytes: number;
+}
+
+/** Counts since the start of a loader. */
+export interface Progress {
+  readonly joined: number;
+  readonly sent: number;
+  readonly acked: number;
+  readonly deliveries: number;
 }
 
 export type ToLoader =
@@ -72,7 +100,7 @@ export type ToLoader =
 
 export type FromLoader =
   | { readonly type: 'ready' }
-  | { readonly type: 'progress'; readonly sent: number; readonly acked: number; readonly deliveries: number }
+  | ({ readonly type: 'progress' } & Progress)
   | { readonly type: 'sent' }
   | { readonly type: 'report'; readonly report: LoaderReport }
   | { readonly type: 'failed'; readonly reason: string };

@@ -1,14 +1,27 @@
 import { parseArgs } from 'node:util';
+import { MAX_PAYLOAD_BYTES, MIN_PAYLOAD_BYTES, oneOf, real, UsageError, whole } from './usage.js';
+
+export { UsageError, usage } from './usage.js';
 
 /** Which subprotocol the client sockets speak; `mixed` gives every second socket MessagePack. */
-export type EncodingChoice = 'json' | 'msgpack' | 'mixed';
+export const ENCODINGS = ['json', 'msgpack', 'mixed'] as const;
+export type EncodingChoice = (typeof ENCODINGS)[number];
+
+/** How the sockets are spread over rooms. */
+export const SHAPES = ['even', 'many-small', 'few-large', 'one-huge', 'zipf'] as const;
+export type Shape = (typeof SHAPES)[number];
+
+/** How frames are wrapped on the wire. */
+export const DIALECTS = ['parley', 'socket.io'] as const;
+export type DialectName = (typeof DIALECTS)[number];
 
 /** Everything a run can be told. Units stand in the names. */
 export interface LoadOptions {
-  readonly url: string | undefined;
+  readonly urls: readonly string[];
   readonly serverEntry: string | undefined;
   readonly databaseUrl: string | undefined;
   readonly connections: number;
+  readonly shape: Shape;
   readonly rooms: number;
   readonly roomsPerSocket: number;
   readonly users: number;
@@ -24,119 +37,153 @@ export interface LoadOptions {
   readonly connectRate: number;
   readonly seed: number;
   readonly allowOverload: boolean;
+  readonly cutsPerSecond: number;
+  readonly storm: boolean;
+  readonly slowReaders: number;
+  readonly idle: boolean;
+  readonly ramp: boolean;
+  readonly p99LimitMs: number;
+  readonly resolution: number;
+  readonly dialect: DialectName;
+  readonly serverProcesses: number;
   readonly serverPid: number | undefined;
   readonly postgresPid: number | undefined;
+  /** Undefined: a new directory in bench/results. `none`: no files. */
+  readonly resultsDir: string | undefined;
   readonly jsonFile: string | undefined;
   readonly hdrPrefix: string | undefined;
 }
 
-/** A mistake on the command line; its message is a sentence for the person who typed it. */
-export class UsageError extends Error {}
-
-/** `t=` + 16 digits + `;`: what every message's content begins with (see frame-layout.ts). */
-const MIN_PAYLOAD_BYTES = 19;
-
-/** A content holds at most 5,000 code points (PROTOCOL.md §2); the filler is ASCII. */
-const MAX_PAYLOAD_BYTES = 5_000;
-
 /** 127.0.0.1 to 127.0.0.254 all lead to the loopback interface on Linux without set-up. */
 const MAX_SOURCE_ADDRESSES = 254;
 
-const USAGE = `npm run bench:load -- [options]
+/** A process may hold some 20,000 descriptors on common limits; a loader of more sockets is also short of CPU. */
+const SOCKETS_PER_LOADER = 15_000;
 
-  --connections N       client sockets (1000)
-  --rooms N             rooms (100); each has connections x rooms-per-socket / rooms sockets
-  --rooms-per-socket N  rooms that each socket joins (1)
-  --users N             at most so many accounts, shared by the sockets (200)
-  --senders N           how many sockets send, in turn (all)
-  --rate N              messages a second over all senders, open loop; 0 sends nothing (2000)
-  --seconds N           measured time (20)
-  --warmup N            seconds before it: checked, not measured (3)
-  --drain N             seconds to wait at the end for acks, then for deliveries (10)
-  --processes N         loader processes (1)
-  --encoding X          json | msgpack | mixed (json)
-  --payload-bytes N     size of a message's content, ${MIN_PAYLOAD_BYTES}..${MAX_PAYLOAD_BYTES} (120)
-  --source-addresses N  spread the sockets over 127.0.0.1..127.0.0.N (1)
-  --connect-rate N      new sockets a second (1000)
-  --seed N              order of senders, filler (1)
-  --allow-overload      refusals by overloaded/unavailable don't fail the run
-  --url URL             a running server, e.g. http://127.0.0.1:8080 (default: start dist/src/main.js)
-  --server-entry FILE   start this instead, e.g. another build's dist/src/main.js
-  --database-url URL    given to the server it starts as DATABASE_URL
-  --server-pid N        with --url: the server process to watch in /proc
-  --postgres-pid N      the postmaster to watch in /proc (default: found in the server's DATA_DIR)
-  --json FILE           write the result as JSON
-  --hdr PREFIX          write PREFIX-ack.hgrm and PREFIX-delivery.hgrm
-  --help`;
+/** An address has some 28,000 ephemeral ports, and those just closed aren't free at once. */
+const SOCKETS_PER_ADDRESS = 20_000;
 
-/** The help text, for `--help` and after a mistake. */
-export function usage(): string {
-  return USAGE;
-}
+/** Highest process id Linux can be told to use. */
+const MAX_PID = 4_194_304;
 
-function whole(name: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not '${text}'`);
-  }
-  return value;
-}
+const MANY_SMALL_ROOM_SIZE = 5;
+const FEW_LARGE_ROOMS = 10;
+const DEFAULT_ROOMS = 100;
 
-function real(name: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < min || value > max) {
-    throw new UsageError(`--${name} must be a number from ${min} to ${max}, not '${text}'`);
-  }
-  return value;
-}
+const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+const flag = { type: 'boolean', default: false } as const;
+const optional = { type: 'string' } as const;
 
-function encodingChoice(text: string): EncodingChoice {
-  if (text === 'json' || text === 'msgpack' || text === 'mixed') return text;
-  throw new UsageError(`--encoding must be json, msgpack or mixed, not '${text}'`);
-}
+const TOKENS = {
+  connections: text('1000'),
+  shape: text('even'),
+  rooms: optional,
+  'rooms-per-socket': text('1'),
+  users: text('200'),
+  senders: optional,
+  rate: text('2000'),
+  seconds: text('20'),
+  warmup: text('3'),
+  drain: text('10'),
+  processes: optional,
+  encoding: text('json'),
+  'payload-bytes': text('120'),
+  'source-addresses': optional,
+  'connect-rate': text('1000'),
+  seed: text('1'),
+  'allow-overload': flag,
+  jitter: text('0'),
+  storm: flag,
+  'slow-readers': text('0'),
+  idle: flag,
+  ramp: flag,
+  'p99-limit': text('100'),
+  resolution: text('1.1'),
+  dialect: text('parley'),
+  url: optional,
+  'server-entry': optional,
+  'database-url': optional,
+  'server-processes': text('1'),
+  'server-pid': optional,
+  'postgres-pid': optional,
+  results: optional,
+  json: optional,
+  hdr: optional,
+  help: flag,
+} as const;
 
 function parseTokens(argv: readonly string[]) {
-  const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-  const optional = { type: 'string' } as const;
   try {
-    return parseArgs({
-      args: [...argv],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        connections: text('1000'),
-        rooms: text('100'),
-        'rooms-per-socket': text('1'),
-        users: text('200'),
-        senders: optional,
-        rate: text('2000'),
-        seconds: text('20'),
-        warmup: text('3'),
-        drain: text('10'),
-        processes: text('1'),
-        encoding: text('json'),
-        'payload-bytes': text('120'),
-        'source-addresses': text('1'),
-        'connect-rate': text('1000'),
-        seed: text('1'),
-        'allow-overload': { type: 'boolean', default: false },
-        url: optional,
-        'server-entry': optional,
-        'database-url': optional,
-        'server-pid': optional,
-        'postgres-pid': optional,
-        json: optional,
-        hdr: optional,
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
+    return parseArgs({ args: [...argv], strict: true, allowPositionals: false, options: TOKENS }).values;
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
 }
 
-/** Highest process id Linux can be told to use. */
-const MAX_PID = 4_194_304;
+type Given = ReturnType<typeof parseTokens>;
+
+function defaultRooms(shape: Shape, connections: number): number {
+  if (shape === 'many-small') return Math.ceil(connections / MANY_SMALL_ROOM_SIZE);
+  if (shape === 'few-large') return Math.min(FEW_LARGE_ROOMS, connections);
+  return shape === 'one-huge' ? 1 : Math.min(DEFAULT_ROOMS, connections);
+}
+
+/** Who is where: what plan.ts works with. */
+function readLayout(given: Given) {
+  const connections = whole('connections', given.connections, 1, 1_000_000);
+  const shape = oneOf('shape', given.shape, SHAPES);
+  const rooms =
+    given.rooms === undefined
+      ? defaultRooms(shape, connections)
+      : whole('rooms', given.rooms, 1, shape === 'one-huge' ? 1 : 1_000_000);
+  const roomsPerSocket = whole('rooms-per-socket', given['rooms-per-socket'], 1, rooms);
+  if (rooms > connections * roomsPerSocket) {
+    throw new UsageError('--rooms is more than connections x rooms-per-socket: some rooms would be empty');
+  }
+  if (shape !== 'even' && roomsPerSocket > 1) {
+    throw new UsageError(`--rooms-per-socket needs --shape even, not ${shape}`);
+  }
+  const slowReaders = whole('slow-readers', given['slow-readers'], 0, connections - 1);
+  const readers = connections - slowReaders;
+  return {
+    connections,
+    shape,
+    rooms,
+    roomsPerSocket,
+    slowReaders,
+    users: Math.min(connections, whole('users', given.users, 1, 1_000_000)),
+    senders: given.senders === undefined ? readers : whole('senders', given.senders, 1, readers),
+    processes: whole(
+      'processes',
+      given.processes ?? String(Math.ceil(connections / SOCKETS_PER_LOADER)),
+      1,
+      Math.min(connections, 64),
+    ),
+    sourceAddresses: whole(
+      'source-addresses',
+      given['source-addresses'] ??
+        String(Math.min(MAX_SOURCE_ADDRESSES, Math.ceil(connections / SOCKETS_PER_ADDRESS))),
+      1,
+      MAX_SOURCE_ADDRESSES,
+    ),
+  };
+}
+
+function readUrls(given: Given): string[] {
+  const urls = given.url === undefined ? [] : given.url.split(',').map((url) => url.trim());
+  for (const url of urls) {
+    // The loader speaks no TLS.
+    if (!URL.canParse(url) || new URL(url).protocol !== 'http:') {
+      throw new UsageError(`--url must be http://host:port, several with commas, not '${url}'`);
+    }
+  }
+  return urls;
+}
+
+function pid(name: 'server-pid' | 'postgres-pid', given: Given): number | undefined {
+  const value = given[name];
+  return value === undefined ? undefined : whole(name, value, 1, MAX_PID);
+}
 
 /**
  * Reads the command line.
@@ -146,38 +193,38 @@ const MAX_PID = 4_194_304;
 export function parseOptions(argv: readonly string[]): LoadOptions | undefined {
   const given = parseTokens(argv);
   if (given.help) return undefined;
-  const connections = whole('connections', given.connections, 1, 1_000_000);
-  const rooms = whole('rooms', given.rooms, 1, 1_000_000);
-  const roomsPerSocket = whole('rooms-per-socket', given['rooms-per-socket'], 1, rooms);
-  if (rooms > connections * roomsPerSocket) {
-    throw new UsageError('--rooms is more than connections x rooms-per-socket: some rooms would be empty');
+  const dialect = oneOf('dialect', given.dialect, DIALECTS);
+  const encoding = oneOf('encoding', given.encoding, ENCODINGS);
+  const cutsPerSecond = real('jitter', given.jitter, 0, 1_000_000);
+  if (dialect !== 'parley' && (encoding !== 'json' || cutsPerSecond > 0 || given.storm)) {
+    throw new UsageError(`--dialect ${dialect} has neither MessagePack nor resuming`);
   }
+  if (given.idle && given.ramp) throw new UsageError('--idle sends nothing: there is no rate to --ramp');
   return {
-    url: given.url,
+    ...readLayout(given),
+    urls: readUrls(given),
     serverEntry: given['server-entry'],
     databaseUrl: given['database-url'],
-    connections,
-    rooms,
-    roomsPerSocket,
-    users: Math.min(connections, whole('users', given.users, 1, 1_000_000)),
-    senders: given.senders === undefined ? connections : whole('senders', given.senders, 1, connections),
-    rate: real('rate', given.rate, 0, 1_000_000),
+    rate: given.idle ? 0 : real('rate', given.rate, given.ramp ? 1 : 0, 1_000_000),
     seconds: real('seconds', given.seconds, 0.1, 86_400),
     warmupSeconds: real('warmup', given.warmup, 0, 3_600),
     drainSeconds: real('drain', given.drain, 0.1, 3_600),
-    processes: whole('processes', given.processes, 1, Math.min(connections, 64)),
-    encoding: encodingChoice(given.encoding),
+    encoding,
     payloadBytes: whole('payload-bytes', given['payload-bytes'], MIN_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES),
-    sourceAddresses: whole('source-addresses', given['source-addresses'], 1, MAX_SOURCE_ADDRESSES),
     connectRate: real('connect-rate', given['connect-rate'], 1, 1_000_000),
     seed: whole('seed', given.seed, 0, 0xffff_ffff),
     allowOverload: given['allow-overload'],
-    serverPid:
-      given['server-pid'] === undefined ? undefined : whole('server-pid', given['server-pid'], 1, MAX_PID),
-    postgresPid:
-      given['postgres-pid'] === undefined
-        ? undefined
-        : whole('postgres-pid', given['postgres-pid'], 1, MAX_PID),
+    cutsPerSecond,
+    storm: given.storm,
+    idle: given.idle,
+    ramp: given.ramp,
+    p99LimitMs: real('p99-limit', given['p99-limit'], 1, 600_000),
+    resolution: real('resolution', given.resolution, 1.01, 2),
+    dialect,
+    serverProcesses: whole('server-processes', given['server-processes'], 1, 32),
+    serverPid: pid('server-pid', given),
+    postgresPid: pid('postgres-pid', given),
+    resultsDir: given.results,
     jsonFile: given.json,
     hdrPrefix: given.hdr,
   };

@@ -56,13 +56,18 @@ export function readThreads(pid: number): StatLine[] {
   });
 }
 
-/** A process and all below it. */
-export function readTree(root: number): number[] {
+/** A process and all below it. @param skip names of processes that are left out with all below them. */
+export function readTree(root: number, skip?: string): number[] {
   const children = (pid: number) =>
     readThreadIds(pid).flatMap((id) =>
       (read(`/proc/${pid}/task/${id}/children`) ?? '').split(' ').filter(Boolean),
     );
-  return [root, ...children(root).flatMap((child) => readTree(Number(child)))];
+  return [
+    root,
+    ...children(root).flatMap((child) =>
+      skip !== undefined && readStat(Number(child))?.name === skip ? [] : readTree(Number(child), skip),
+    ),
+  ];
 }
 
 function readThreadIds(pid: number): string[] {
@@ -83,6 +88,17 @@ export function parseKilobytes(text: string, name: string): number | undefined {
 export function readRss(pid: number): number | undefined {
   const text = read(`/proc/${pid}/status`);
   return text === undefined ? undefined : parseKilobytes(text, 'VmRSS');
+}
+
+/** A server's processes: itself and those that it started, its PostgreSQL aside, which is watched by itself. */
+export function readServerTree(pid: number): number[] {
+  return readTree(pid, 'postgres');
+}
+
+/** Resident memory of a server in all its processes, bytes. Undefined: it is gone. */
+export function readServerRss(pid: number): number | undefined {
+  const sizes = readServerTree(pid).flatMap((each) => readRss(each) ?? []);
+  return sizes.length === 0 ? undefined : sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Proportional memory (shared pages divided among those who share them), bytes. */

@@ -1,12 +1,21 @@
 /** Watches what the server and PostgreSQL use while the bench measures. Linux only; elsewhere there are no figures. */
 import { execFileSync } from 'node:child_process';
 import { clockMicros } from './clock.js';
-import { readMachineTicks, readPss, readRss, readStat, readThreads, readTree } from './proc-files.js';
+import {
+  readMachineTicks,
+  readPss,
+  readRss,
+  readServerRss,
+  readServerTree,
+  readStat,
+  readThreads,
+  readTree,
+} from './proc-files.js';
 
 /** CPU of one thread of the server in the window. */
 export interface ThreadUsage {
   readonly tid: number;
-  /** `front` for the main thread, else the name that the kernel has. */
+  /** `front` for a server process' main thread, else the name that the kernel has. */
   readonly name: string;
   readonly cores: number;
 }
@@ -63,27 +72,48 @@ function treeMemory(processes: readonly number[]): { memory: number; memoryIs: '
   return { memory: processes.reduce((sum, pid) => sum + (readRss(pid) ?? 0), 0), memoryIs: 'RSS' };
 }
 
+/** CPU of all processes of a server that are running. */
+function serverTicks(pid: number): number {
+  return readServerTree(pid).reduce((sum, each) => sum + (readStat(each)?.ticks ?? 0), 0);
+}
+
+/** Every thread of every process of a server. */
+function serverThreads(pid: number) {
+  return readServerTree(pid).flatMap((each) =>
+    readThreads(each).map(({ id, name, ticks }) => ({
+      id,
+      ticks,
+      name: id === each ? mainName(name) : name,
+    })),
+  );
+}
+
+/** Node calls all its threads by its own name. */
+function mainName(process: string): string {
+  return process === 'node' || process === 'MainThread' ? 'front' : process;
+}
+
 /** Starts watching. Either id may be undefined. */
 export function watchUsage(serverPid: number | undefined, postgresPid: number | undefined): UsageWatch {
   const hertz = ticksPerSecond();
   const started = clockMicros();
-  const serverStart = serverPid === undefined ? undefined : readStat(serverPid);
+  const serverStart = serverPid === undefined ? undefined : serverTicks(serverPid);
   const threadsStart = new Map(
-    (serverPid === undefined ? [] : readThreads(serverPid)).map((thread) => [thread.id, thread.ticks]),
+    (serverPid === undefined ? [] : serverThreads(serverPid)).map((thread) => [thread.id, thread.ticks]),
   );
   const postgresStart = postgresPid === undefined ? undefined : treeTicks(postgresPid);
   const machineStart = readMachineTicks();
   let peakCores = 0;
   let maxRss = 0;
   let sampledAt = started;
-  let sampledTicks = serverStart?.ticks ?? 0;
+  let sampledTicks = serverStart ?? 0;
 
   function sample(): void {
     if (serverPid === undefined) return;
     const now = clockMicros();
-    const ticks = readStat(serverPid)?.ticks ?? sampledTicks;
+    const ticks = serverTicks(serverPid);
     peakCores = Math.max(peakCores, (ticks - sampledTicks) / hertz / ((now - sampledAt) / 1e6));
-    maxRss = Math.max(maxRss, readRss(serverPid) ?? 0);
+    maxRss = Math.max(maxRss, readServerRss(serverPid) ?? 0);
     sampledAt = now;
     sampledTicks = ticks;
   }
@@ -91,10 +121,10 @@ export function watchUsage(serverPid: number | undefined, postgresPid: number | 
 
   function threads(seconds: number): ThreadUsage[] {
     if (serverPid === undefined) return [];
-    return readThreads(serverPid)
+    return serverThreads(serverPid)
       .map((thread) => ({
         tid: thread.id,
-        name: thread.id === serverPid ? 'front' : thread.name,
+        name: thread.name,
         cores: (thread.ticks - (threadsStart.get(thread.id) ?? 0)) / hertz / seconds,
       }))
       .filter((thread) => thread.cores >= MIN_THREAD_CORES)
@@ -108,13 +138,13 @@ export function watchUsage(serverPid: number | undefined, postgresPid: number | 
       const cores = (from: number, to: number) => (to - from) / hertz / seconds;
       // A last sample right after one of the timer's would divide by next to nothing.
       if (clockMicros() - sampledAt > (SAMPLE_MS * 1_000) / 2) sample();
-      const serverEnd = serverPid === undefined ? undefined : readStat(serverPid);
+      const serverEnd = serverPid === undefined ? undefined : serverTicks(serverPid);
       const postgresEnd = postgresPid === undefined ? undefined : treeTicks(postgresPid);
       const machineEnd = readMachineTicks();
       return {
         server:
-          serverStart && serverEnd
-            ? { cores: cores(serverStart.ticks, serverEnd.ticks), peakCores, maxRss }
+          serverStart !== undefined && serverEnd !== undefined && serverEnd > 0
+            ? { cores: cores(serverStart, serverEnd), peakCores, maxRss }
             : undefined,
         threads: threads(seconds),
         postgres:

@@ -24,6 +24,11 @@ function latencyLine(name: string, { count, p50, p90, p99, p999, max }: LatencyS
 function load(result: LoadResult): string[] {
   const { options } = result;
   const roomSize = (options.connections * options.roomsPerSocket) / options.rooms;
+  const beside = [
+    options.cutsPerSecond > 0 ? `${options.cutsPerSecond} sockets cut a second` : '',
+    options.storm ? 'all sockets cut at once' : '',
+    options.slowReaders > 0 ? `${options.slowReaders} slow readers` : '',
+  ].filter(Boolean);
   return [
     line(
       'machine',
@@ -35,10 +40,17 @@ function load(result: LoadResult): string[] {
     ),
     line(
       'load',
-      `${options.connections} sockets (${options.encoding}), ${options.rooms} rooms of ${number(roomSize, 1)}, ${options.senders} senders, ` +
+      `${options.connections} sockets (${options.encoding}), ${options.rooms} rooms of ${number(roomSize, 1)} (${options.shape}), ${options.senders} senders, ` +
         `${options.payloadBytes} bytes, ${options.seconds} s after ${options.warmupSeconds} s, ${options.processes} loader(s), seed ${options.seed}`,
     ),
+    ...(beside.length === 0 ? [] : [line('disturbed', beside.join(', '))]),
   ];
+}
+
+function arrived({ expected, lost }: LoadResult['totals']): string {
+  if (expected === 0) return 'n/a';
+  const share = ((expected - lost) / expected) * 100;
+  return `${number(expected - lost)} of ${number(expected)} (${lost === 0 ? '100' : number(share, 6)} %), each sequence number checked`;
 }
 
 function traffic(result: LoadResult): string[] {
@@ -53,6 +65,8 @@ function traffic(result: LoadResult): string[] {
     line('milliseconds', headings),
     latencyLine('acknowledgement', result.ack),
     latencyLine('delivery', result.delivery),
+    ...(result.late.count === 0 ? [] : [latencyLine('late delivery', result.late)]),
+    ...(result.resume.count === 0 ? [] : [latencyLine('resume', result.resume)]),
     latencyLine('(send lag of loader)', result.sendLag),
     '',
     line(
@@ -63,6 +77,16 @@ function traffic(result: LoadResult): string[] {
       '',
       `${number(totals.deliveries)} deliveries checked, ${totals.resyncs} resyncs, ${totals.healed} healed`,
     ),
+    line('arrived', arrived(totals)),
+    ...(totals.reconnects === 0
+      ? []
+      : [
+          line(
+            'came back',
+            `${number(totals.reconnects)} connections again, ${number(totals.failedReconnects)} of them in vain` +
+              (result.options.storm ? `; all whole ${number(result.resume.max)} ms after the storm` : ''),
+          ),
+        ]),
   ];
 }
 
@@ -91,11 +115,16 @@ function usage(result: LoadResult): string[] {
   ];
   const memory = result.serverMemory;
   if (memory !== undefined) {
-    const perSocket = (memory.joinedBytes - memory.beforeBytes) / result.options.connections;
+    const perSocket = (bytes: number) => (bytes - memory.beforeBytes) / result.options.connections / 1_024;
     rows.push(
       line(
         'server RSS',
-        `${megabytes(memory.beforeBytes)} before the sockets, ${megabytes(memory.joinedBytes)} joined: ${number(perSocket / 1_024, 1)} KiB a socket`,
+        `${megabytes(memory.beforeBytes)} before the sockets, ${megabytes(memory.joinedBytes)} joined, ${megabytes(memory.settledBytes)} at the end`,
+      ),
+      line(
+        'a socket',
+        `${number(perSocket(memory.joinedBytes), 1)} KiB joined, ${result.options.idle ? `${number(perSocket(memory.settledBytes), 1)} KiB at the end, ` : ''}` +
+          `${memory.marginalBytes === undefined ? 'n/a' : `${number(memory.marginalBytes / 1_024, 1)} KiB`} by the slope of the second half`,
       ),
     );
   }
@@ -110,6 +139,7 @@ function loaders(result: LoadResult): string[] {
       `${number(loader.cpuCores, 2)} cores, event loop held ${number(loader.maxLoopDelayMs, 1)} ms at most, RSS ${megabytes(loader.rssBytes)}`,
     ),
   );
+  rows.push(line('all loaders', `${number(cpu, 2)} cores`));
   if (result.rates.delivered > 0) {
     rows.push(
       line(

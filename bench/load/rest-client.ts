@@ -9,6 +9,8 @@ export interface RestClient {
    * @throws Error with method, path and the server's answer when it isn't a success. 429 and 503 are tried again.
    */
   call(method: 'GET' | 'POST', path: string, token: string | undefined, body?: Members): Promise<Members>;
+  /** The status alone, whatever it is. */
+  status(method: string, path: string, token: string | undefined, body?: Members): Promise<number>;
 }
 
 /** A refused call is tried again so often, then the set-up has failed. */
@@ -35,6 +37,11 @@ export function createRestClient(origin: string): RestClient {
   }
 
   return {
+    async status(method, path, token, body) {
+      const response = await attempt(method, path, token, body);
+      await response.arrayBuffer();
+      return response.status;
+    },
     async call(method, path, token, body) {
       for (let tries = 1; ; tries += 1) {
         const response = await attempt(method, path, token, body).catch((error: Error) => {

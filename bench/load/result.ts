@@ -6,6 +6,7 @@ import type { MachineFacts } from './machine.js';
 import type { LoaderReport } from './messages.js';
 import type { LoadOptions } from './options.js';
 import type { UsageReport } from './proc-stats.js';
+import { mergeTimelines, type TimelinePoint } from './timeline.js';
 
 /** `over_capacity`: nothing broke, but the server refused sends (`overloaded`, `unavailable`). */
 export type Verdict = 'passed' | 'over_capacity' | 'failed';
@@ -21,6 +22,10 @@ export interface ServerMemory {
   /** Before the sockets were opened, and when all had joined. */
   readonly beforeBytes: number;
   readonly joinedBytes: number;
+  /** At the end of the measured time. */
+  readonly settledBytes: number;
+  /** Slope over the second half of the sockets, so without what the first ones had warmed up; undefined: too few samples. */
+  readonly marginalBytes: number | undefined;
 }
 
 export interface LoadResult {
@@ -39,12 +44,21 @@ export interface LoadResult {
   readonly ack: LatencySummary;
   readonly delivery: LatencySummary;
   readonly sendLag: LatencySummary;
+  /** Messages that came by `resume` or `sync` or to slow readers, which are not part of `delivery`. */
+  readonly late: LatencySummary;
+  /** From a socket's beginning to come back until it was whole again. */
+  readonly resume: LatencySummary;
   /** Over the whole run, warm-up included. */
   readonly totals: {
     readonly sent: number;
     readonly acked: number;
     readonly refused: number;
     readonly deliveries: number;
+    /** By the rooms' heads, what all sockets together had to get; and what of it never came. */
+    readonly expected: number;
+    readonly lost: number;
+    readonly reconnects: number;
+    readonly failedReconnects: number;
     readonly resyncs: number;
     readonly healed: number;
     readonly overlaps: number;
@@ -55,6 +69,7 @@ export interface LoadResult {
   readonly otherFrames: Readonly<Record<string, number>>;
   readonly faults: readonly FaultSummary[];
   readonly loaders: readonly LoaderUsage[];
+  readonly timeline: readonly TimelinePoint[];
   readonly usage: UsageReport;
   readonly serverMemory: ServerMemory | undefined;
   /** Undefined when the bench didn't start the server. */
@@ -129,11 +144,17 @@ export function mergeReports(reports: readonly LoaderReport[], facts: RunFacts):
     ack: summarize(ack),
     delivery: summarize(delivery),
     sendLag: summarize(mergeEncoded(reports.map((report) => report.sendLag))),
+    late: summarize(mergeEncoded(reports.map((report) => report.lateLatency))),
+    resume: summarize(mergeEncoded(reports.map((report) => report.resumeTime))),
     totals: {
       sent: sum((report) => report.sent),
       acked: sum((report) => report.acked),
       refused: sum((report) => report.refused),
       deliveries: sum((report) => report.checks.deliveries),
+      expected: sum((report) => report.expected),
+      lost: sum((report) => report.lost),
+      reconnects: sum((report) => report.reconnects),
+      failedReconnects: sum((report) => report.failedReconnects),
       resyncs: sum((report) => report.resyncs),
       healed: sum((report) => report.checks.healed),
       overlaps: sum((report) => report.checks.overlaps),
@@ -149,6 +170,7 @@ export function mergeReports(reports: readonly LoaderReport[], facts: RunFacts):
       maxLoopDelayMs,
       rssBytes,
     })),
+    timeline: mergeTimelines(reports.map((report) => report.timeline)),
   };
   return { result, ack, delivery };
 }

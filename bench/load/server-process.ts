@@ -81,11 +81,13 @@ async function stopOrphan(dataDir: string): Promise<void> {
 
 /**
  * Starts the server (`dist/src/main.js` unless told otherwise) in a new data directory and waits until it listens.
+ * @param settings environment variables beside those of every bench, or instead of them.
  * @throws Error with its last log lines if it ends or takes too long.
  */
 export async function startServer(
   databaseUrl: string | undefined,
   entry = fileURLToPath(new URL('../../src/main.js', import.meta.url)),
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
   // Embedded PostgreSQL may run as a user of its own and must get through.
@@ -95,6 +97,7 @@ export async function startServer(
     env: {
       ...process.env,
       ...BENCH_ENVIRONMENT,
+      ...settings,
       DATA_DIR: dataDir,
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
     },

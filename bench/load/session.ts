@@ -1,17 +1,17 @@
 /**
- * One client socket through a run.
+ * One client socket through a run, over as many connections as it takes.
  *
  *   CONNECTING ── 101 ──► GREETING ── welcome ──► JOINING ── every room joined ──► LIVE ── stop() ──► STOPPED
+ *       ▲                                          RESUMING ── whole again ────────►│
+ *       └─────────────────── after a pause ◄──── AWAY ◄──── cut(), or closed where that may be ──┘
  *
- * An error, a close or a refusal before LIVE makes the set-up fail; after it they are faults. In LIVE, a `resync` is answered
- * with `sync` until nothing is missing.
+ * An error, a close or a refusal before the first LIVE makes the set-up fail. After it a close is a fault, unless the run cuts
+ * sockets or stops readers: then the socket comes back, resumes, and sends again (same ids) what was not acknowledged.
  */
-import type { Checker, RoomLedger, Stream } from './checker.js';
-import { messageKey, uuidTail, uuidWorker } from './frame-layout.js';
+import { clockMicros } from './clock.js';
+import type { Dialect } from './dialect.js';
+import { messageKey } from './frame-layout.js';
 import {
-  asList,
-  asMembers,
-  asNumber,
   asString,
   type Encoding,
   encodeFrame,
@@ -22,40 +22,50 @@ import {
 } from './frame-read.js';
 import { createFrameReceiver, type ReceiverCounts } from './frame-receive.js';
 import type { ScannedFrame } from './frame-scan.js';
-import type { LoaderRoom, LoaderSocket } from './messages.js';
+import type { LoaderSocket } from './messages.js';
+import { createFollower, type FollowedRoom, type FollowerHost } from './room-follower.js';
 import { openWebSocket, type WsClient, type WsTarget } from './ws-client.js';
 import { OPCODE } from './ws-frames.js';
 
-/** Most messages that one `sync` may ask for (PROTOCOL.md §3). */
-const SYNC_LIMIT = 500;
-
 /** What a loader's sessions share. */
-export interface SessionHost {
-  readonly target: WsTarget;
-  readonly rooms: readonly LoaderRoom[];
-  readonly checker: Checker;
+export interface SessionHost extends FollowerHost {
+  readonly targets: readonly WsTarget[];
+  readonly dialect: Dialect;
   readonly receiverCounts: ReceiverCounts;
+  /** Connections may be lost: sockets come back. */
+  readonly comesBack: boolean;
   readonly counts: {
-    resyncs: number;
+    reconnects: number;
+    failedReconnects: number;
     errorCodes: Record<string, number>;
     otherFrames: Record<string, number>;
   };
-  /** The ledger of a room, by its index in `rooms`. */
-  ledgerOf(room: number): RoomLedger;
   /** A delivery, already checked. */
-  delivered(frame: ScannedFrame): void;
+  delivered(frame: ScannedFrame, slow: boolean): void;
   acked(frame: ScannedFrame): void;
   /** A message was refused by an `error` frame. */
   refused(number: number, code: string): void;
+  /** A socket is whole again, `micros` after it began to come back. */
+  resumed(micros: number): void;
 }
 
 export interface Session {
   readonly index: number;
   readonly encoding: Encoding;
-  readonly streams: ReadonlyMap<number, { readonly room: number; readonly stream: Stream }>;
-  send(frame: string | Uint8Array): void;
+  readonly isSlow: boolean;
+  readonly streams: ReadonlyMap<number, FollowedRoom>;
+  isLive(): boolean;
+  /** Sends message `number`; while the socket is away, that waits for its return. */
+  send(number: number, frame: string | Uint8Array): void;
+  /** Drops the connection; the socket comes back after a pause. */
+  cut(pauseMs: number): void;
+  setReading(reading: boolean): void;
   stop(): void;
 }
+
+/** Between attempts to come back: as long as the protocol lets a client wait at least, spread so that attempts don't bunch. */
+const RETRY_MIN_MS = 100;
+const RETRY_SPREAD_MS = 900;
 
 function bump(counts: Record<string, number>, name: string): void {
   counts[name] = (counts[name] ?? 0) + 1;
@@ -64,29 +74,66 @@ function bump(counts: Record<string, number>, name: string): void {
 /** Opens a socket and joins its rooms. Rejects with a sentence if that fails. */
 export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Session> {
   return new Promise((resolve, reject) => {
-    const { checker } = host;
-    const streams = new Map<number, { room: number; stream: Stream }>();
+    const { checker, dialect } = host;
     const opcode = plan.encoding === 'json' ? OPCODE.text : OPCODE.binary;
-    let live = false;
-
-    const client: WsClient = openWebSocket(
-      host.target,
-      plan.encoding === 'json' ? 'parley.json' : 'parley.msgpack',
-      plan.token,
-      plan.localAddress,
-      { open: () => undefined, message: receive, closed },
-    );
+    const unanswered = new Map<number, string | Uint8Array>();
+    const follower = createFollower(host, plan.index, plan.rooms, send);
+    const { streams } = follower;
+    let client: WsClient;
+    let wasLive = false;
+    let isLive = false;
+    let isStopped = false;
+    let backSince = 0;
 
     const session: Session = {
       index: plan.index,
       encoding: plan.encoding,
+      isSlow: plan.slow,
       streams,
-      send: (frame) => client.send(opcode, frame),
-      stop: () => client.closeNow(),
+      isLive: () => isLive,
+      send(number, frame) {
+        if (host.comesBack) unanswered.set(number, frame);
+        if (isLive) put(number, frame);
+      },
+      cut(pauseMs) {
+        client.cut();
+        comeBack(pauseMs);
+      },
+      setReading: (reading) => client.setReading(reading),
+      stop() {
+        isStopped = true;
+        client.closeNow();
+      },
     };
 
+    function put(number: number, frame: string | Uint8Array): void {
+      client.send(opcode, typeof frame === 'string' ? dialect.wrap(frame, number) : frame);
+    }
+
     function send(frame: Members): void {
-      client.send(opcode, encodeFrame(plan.encoding, frame));
+      const encoded = encodeFrame(plan.encoding, frame);
+      client.send(opcode, typeof encoded === 'string' ? dialect.wrap(encoded) : encoded);
+    }
+
+    function connect(): void {
+      const target = host.targets[plan.target];
+      if (target === undefined) throw new RangeError(`no server ${plan.target}`);
+      const subprotocol = dialect.subprotocol(plan.encoding);
+      client = openWebSocket(target, subprotocol, plan.token, plan.localAddress, {
+        open: () => undefined,
+        message: receive,
+        closed,
+      });
+    }
+
+    function comeBack(pauseMs: number): void {
+      isLive = false;
+      setTimeout(() => {
+        if (isStopped) return;
+        if (backSince === 0) backSince = clockMicros();
+        host.counts.reconnects += 1;
+        connect();
+      }, pauseMs);
     }
 
     function fail(reason: string): void {
@@ -96,7 +143,10 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
 
     function closed(code: number | undefined, reason: string): void {
       const what = `${code ?? 'no close frame'} ${reason}`;
-      if (live) checker.faults.add('unexpected_close', () => `socket ${plan.index}: ${what}`);
+      if (wasLive && host.comesBack) {
+        if (!isLive) host.counts.failedReconnects += 1;
+        comeBack(RETRY_MIN_MS + Math.random() * RETRY_SPREAD_MS);
+      } else if (wasLive) checker.faults.add('unexpected_close', () => `socket ${plan.index}: ${what}`);
       else fail(`closed: ${what}`);
     }
 
@@ -108,12 +158,17 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       other,
       unhandled,
     });
+
     function receive(bytes: Buffer, start: number, end: number): void {
-      accept(bytes, start, end);
+      const frame = dialect.unwrap(bytes, start, end, plan.token);
+      if (frame.kind === 'frame') accept(bytes, frame.start, frame.end);
+      else if (frame.reply !== undefined) client.send(OPCODE.text, frame.reply);
+      else if (frame.kind === 'refused') unhandled(bytes.toString('latin1', start, end));
     }
 
     function traffic(frame: ScannedFrame): void {
       if (frame.kind === 'message_ack') {
+        unanswered.delete(frame.idTail);
         host.acked(frame);
         return;
       }
@@ -123,95 +178,57 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
         return;
       }
       checker.delivered(joined.stream, frame.seqNo, frame.rev, messageKey(frame.idWorker, frame.idTail));
-      host.delivered(frame);
+      host.delivered(frame, plan.slow);
     }
 
-    function joinRooms(): void {
-      for (const index of plan.rooms) {
-        const room = host.rooms[index];
-        if (room !== undefined)
-          send({ type: 'join_room', room_id: room.id, ref: index, payload: { since: room.headRev } });
-      }
-    }
-
-    function joined(frame: ParsedFrame): void {
-      const room = plan.rooms.find((index) => index === frame.ref);
-      const headSeq = asNumber(frame.payload.head_seq);
-      const headRev = asNumber(frame.payload.head_rev);
-      if (room === undefined || headSeq === undefined || headRev === undefined) {
-        fail(`a \`joined\` without ref or heads: ${JSON.stringify(frame)}`);
-        return;
-      }
-      const ledger = host.ledgerOf(room);
-      streams.set(idTailOf(ledger.roomId), {
-        room,
-        stream: checker.openStream(plan.index, ledger, headSeq, headRev),
-      });
-      if (streams.size === plan.rooms.length) {
-        live = true;
+    function goLiveOnceWhole(): void {
+      if (isLive || !follower.isWhole()) return;
+      isLive = true;
+      if (wasLive) {
+        host.resumed(clockMicros() - backSince);
+        backSince = 0;
+        for (const [number, frame] of unanswered) put(number, frame);
+      } else {
+        wasLive = true;
         resolve(session);
       }
     }
 
-    function askSync(stream: Stream, since: number): void {
-      send({ type: 'sync', room_id: stream.ledger.roomId, payload: { since, limit: SYNC_LIMIT } });
-    }
-
-    function resync(frame: ParsedFrame): void {
-      host.counts.resyncs += 1;
-      for (const entry of asList(frame.payload.rooms)) {
-        const stream = streams.get(idTailOf(asString(asMembers(entry).room_id)))?.stream;
-        if (stream === undefined) continue;
-        stream.healing += 1;
-        askSync(stream, checker.contiguousRev(stream));
-      }
-    }
-
-    function synced(frame: ParsedFrame): void {
-      const stream = streams.get(idTailOf(frame.roomId ?? asString(frame.payload.room_id)))?.stream;
-      if (stream === undefined) {
-        unhandled('a `synced` for a room that was not joined');
-        return;
-      }
-      for (const entry of asList(frame.payload.messages)) {
-        const message = asMembers(entry);
-        const id = Buffer.from(asString(message.id) ?? '', 'latin1');
-        const key = messageKey(uuidWorker(id, 0), uuidTail(id, 0));
-        checker.synced(stream, asNumber(message.seq_no) ?? -1, asNumber(message.rev) ?? -1, key);
-      }
-      const next = asNumber(frame.payload.next_since);
-      if (frame.payload.more === true && next !== undefined) {
-        checker.syncCovered(stream, next);
-        askSync(stream, next);
-        return;
-      }
-      checker.syncCovered(stream, asNumber(frame.payload.head_rev) ?? 0);
-      stream.healing -= 1;
+    function followed(frame: ParsedFrame): void {
+      const problem = follower.read(frame);
+      if (problem === undefined) goLiveOnceWhole();
+      else if (wasLive) unhandled(problem);
+      else fail(problem);
     }
 
     function refusal(frame: ParsedFrame): void {
       const code = asString(frame.payload.code) ?? 'unknown';
       bump(host.counts.errorCodes, code);
       const number = numberOfRef(frame.ref);
-      if (number !== undefined) host.refused(number, code);
-      else if (!live) fail(`refused: ${JSON.stringify(frame.payload)}`);
-      else checker.faults.add('error_frame', () => `socket ${plan.index}: ${JSON.stringify(frame.payload)}`);
+      if (number !== undefined) {
+        unanswered.delete(number);
+        host.refused(number, code);
+      } else if (!wasLive) fail(`refused: ${JSON.stringify(frame.payload)}`);
+      // A resume that was refused: try again on another connection.
+      else if (!isLive && host.comesBack) {
+        host.counts.failedReconnects += 1;
+        session.cut(RETRY_MIN_MS + Math.random() * RETRY_SPREAD_MS);
+      } else
+        checker.faults.add('error_frame', () => `socket ${plan.index}: ${JSON.stringify(frame.payload)}`);
     }
 
     function other(frame: ParsedFrame): void {
       bump(host.counts.otherFrames, frame.type);
       switch (frame.type) {
         case 'welcome':
-          joinRooms();
+          if (wasLive) follower.resume();
+          else follower.join();
           break;
         case 'joined':
-          joined(frame);
-          break;
+        case 'resumed':
         case 'resync':
-          resync(frame);
-          break;
         case 'synced':
-          synced(frame);
+          followed(frame);
           break;
         case 'error':
           refusal(frame);
@@ -226,5 +243,7 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       const stream = streams.get(idTailOf(frame.roomId))?.stream;
       if (frame.rev !== undefined && stream !== undefined) checker.changed(stream, frame.rev);
     }
+
+    connect();
   });
 }

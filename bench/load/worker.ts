@@ -1,11 +1,13 @@
 /**
  * A loader process: opens its sockets, sends its share of the schedule, checks what arrives.
  *
- *   plan ► opens sockets ► `ready` ► start ► sends, waits for acks ► `sent` ► finish ► waits for deliveries, judges ► `report`
+ *   plan ► opens sockets ► `ready` ► start ► sends (and cuts), waits for acks ► `sent` ► finish ► waits for deliveries, judges ► `report`
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createChecker, type RoomHead, type RoomLedger } from './checker.js';
 import { clockMicros, sleep } from './clock.js';
+import { dialectOf } from './dialect.js';
+import { disturb } from './disturbance.js';
 import { createMessageWriter } from './message-writer.js';
 import type { FromLoader, LoaderPlan, LoaderReport, ToLoader } from './messages.js';
 import { createMeter, type Meter } from './meter.js';
@@ -17,7 +19,7 @@ import { openSession, type Session, type SessionHost } from './session.js';
 const POLL_MS = 20;
 
 /** How often progress is told. */
-const PROGRESS_MS = 1_000;
+const PROGRESS_MS = 500;
 
 /** monitorEventLoopDelay's timer; it reports this much even for an idle loop, so it is taken off. */
 const LOOP_DELAY_RESOLUTION_MS = 10;
@@ -41,10 +43,9 @@ async function waitUntil(done: () => boolean, seconds: number): Promise<void> {
   while (!done() && clockMicros() < deadline) await sleep(POLL_MS);
 }
 
-/** Opens the sockets at the planned rate. */
-async function openSessions(plan: LoaderPlan, host: SessionHost): Promise<Session[]> {
+/** Opens the sockets at the planned rate into `sessions`. */
+async function openSessions(plan: LoaderPlan, host: SessionHost, sessions: Session[]): Promise<void> {
   const started = clockMicros();
-  const sessions: Session[] = [];
   let opening = 0;
   let failure: Error | undefined;
   for (const [count, socket] of plan.sockets.entries()) {
@@ -63,7 +64,6 @@ async function openSessions(plan: LoaderPlan, host: SessionHost): Promise<Sessio
   }
   while (opening > 0 && failure === undefined) await sleep(POLL_MS);
   if (failure !== undefined) throw failure;
-  return sessions;
 }
 
 /** CPU and longest loop delay of this process between two calls. */
@@ -86,16 +86,24 @@ function createLoader(plan: LoaderPlan) {
   const checker = createChecker();
   const ledgers: RoomLedger[] = [];
   const receiverCounts = { scanned: 0, parsed: 0 };
-  const counts: SessionHost['counts'] = { resyncs: 0, errorCodes: {}, otherFrames: {} };
+  const counts: SessionHost['counts'] = {
+    reconnects: 0,
+    failedReconnects: 0,
+    errorCodes: {},
+    otherFrames: {},
+  };
+  const sessions: Session[] = [];
+  let resyncs = 0;
   let running: Running | undefined;
-  let sessions: Session[] = [];
   let usage = { cpuCores: 0, maxLoopDelayMs: 0 };
 
   const host: SessionHost = {
-    target: plan.target,
+    targets: plan.targets,
+    dialect: dialectOf(plan.dialect),
     rooms: plan.rooms,
     checker,
     receiverCounts,
+    comesBack: plan.cutsPerSecond > 0 || plan.storm || plan.sockets.some((socket) => socket.slow),
     counts,
     ledgerOf(room) {
       const known = plan.rooms[room];
@@ -104,7 +112,15 @@ function createLoader(plan: LoaderPlan) {
       ledgers[room] = ledger;
       return ledger;
     },
-    delivered: (frame) => running?.meter.delivered(frame.sentAtMicros, clockMicros()),
+    delivered(frame, slow) {
+      if (slow) running?.meter.late(frame.sentAtMicros, clockMicros());
+      else running?.meter.delivered(frame.sentAtMicros, clockMicros());
+    },
+    recovered: (sentAtMicros) => running?.meter.late(sentAtMicros, clockMicros()),
+    resyncCame() {
+      resyncs += 1;
+    },
+    resumed: (micros) => running?.meter.resumed(micros),
     acked(frame) {
       if (running === undefined || frame.idWorker !== plan.loader) return;
       if (!running.book.acked(frame.idTail, frame.seqNo, frame.rev)) return;
@@ -121,9 +137,10 @@ function createLoader(plan: LoaderPlan) {
     const meter = createMeter({ fromMicros, toMicros });
     running = { schedule, meter, book };
     const write = createMessageWriter(plan, sessions);
+    for (const session of sessions) if (session.isSlow) session.setReading(false);
     const measured = sleep((fromMicros - clockMicros()) / 1_000).then(async () => {
       const stop = watchProcess();
-      await sleep((toMicros - clockMicros()) / 1_000);
+      await disturb(sessions, plan, toMicros);
       usage = stop();
     });
     const sent = await runSchedule(schedule, toMicros + plan.drainSeconds * 1_000_000, (number, due, now) => {
@@ -134,6 +151,7 @@ function createLoader(plan: LoaderPlan) {
     if (unsent > 0)
       checker.faults.add('unsent', () => `loader ${plan.loader} fell behind its schedule`, unsent);
     await measured;
+    for (const session of sessions) if (session.isSlow) session.setReading(true);
     await waitUntil(() => book.outstanding() === 0, plan.drainSeconds);
   }
 
@@ -144,10 +162,20 @@ function createLoader(plan: LoaderPlan) {
       return head === undefined ? [] : [{ stream, head }];
     });
     await waitUntil(
-      () => headed.every(({ stream, head }) => checker.hasReached(stream, head)),
+      () =>
+        sessions.every((session) => session.isLive()) &&
+        headed.every(({ stream, head }) => checker.hasReached(stream, head)),
       plan.drainSeconds,
     );
     for (const { stream, head } of headed) checker.closeStream(stream, head);
+    const expected = headed.reduce(
+      (sum, { stream, head }) => sum + head.headSeq - stream.ledger.firstSeq + 1,
+      0,
+    );
+    const away = sessions.filter((session) => !session.isLive());
+    if (away.length > 0 && host.comesBack) {
+      checker.faults.add('not_resumed', () => `socket ${away[0]?.index} and others`, away.length);
+    }
     running?.book.close(ledgers, heads);
     for (const session of sessions) session.stop();
     const meter = running?.meter ?? createMeter({ fromMicros: 0, toMicros: 0 });
@@ -159,6 +187,9 @@ function createLoader(plan: LoaderPlan) {
       ackedInWindow: meter.inWindow.acked,
       deliveredInWindow: meter.inWindow.delivered,
       checks: checker.counts,
+      expected,
+      lost: checker.faults.summaries().find(({ kind }) => kind === 'lost')?.count ?? 0,
+      resyncs,
       ...counts,
       ...receiverCounts,
       faults: checker.faults.summaries(),
@@ -170,12 +201,13 @@ function createLoader(plan: LoaderPlan) {
 
   return {
     async connect(): Promise<void> {
-      sessions = await openSessions(plan, host);
+      await openSessions(plan, host, sessions);
     },
     send,
     finish,
     progress: (): FromLoader => ({
       type: 'progress',
+      joined: sessions.length,
       sent: running?.book.totals.sent ?? 0,
       acked: running?.book.totals.acked ?? 0,
       deliveries: checker.counts.deliveries,
@@ -187,18 +219,19 @@ let loader: ReturnType<typeof createLoader> | undefined;
 
 async function handle(message: ToLoader): Promise<void> {
   switch (message.type) {
-    case 'plan':
-      loader = createLoader(message.plan);
-      await loader.connect();
+    case 'plan': {
+      const created = createLoader(message.plan);
+      loader = created;
+      setInterval(() => tell(created.progress()), PROGRESS_MS).unref();
+      await created.connect();
+      tell(created.progress());
       tell({ type: 'ready' });
       break;
-    case 'start': {
-      const ticker = setInterval(() => loader !== undefined && tell(loader.progress()), PROGRESS_MS);
+    }
+    case 'start':
       await loader?.send(message.startMicros);
-      clearInterval(ticker);
       tell({ type: 'sent' });
       break;
-    }
     case 'finish': {
       const report = await loader?.finish(message.heads);
       if (report === undefined) throw new Error('`finish` came before `plan`');

@@ -23,6 +23,10 @@ export interface WsHandlers {
 export interface WsClient {
   /** Sends a message; before `open` it is an error. */
   send(opcode: Opcode, payload: string | Uint8Array): void;
+  /** Stops and starts reading: what the server sends meanwhile fills the kernel's buffers, then the server's. */
+  setReading(reading: boolean): void;
+  /** Drops the connection without a word, as a network does, and without calling `closed`. */
+  cut(): void;
   /** Says goodbye (1000) and drops the connection without calling `closed`. */
   closeNow(): void;
 }
@@ -44,7 +48,12 @@ function nextMask(): number {
   return maskState;
 }
 
-function upgradeRequest(target: WsTarget, key: string, subprotocol: string, token: string): string {
+function upgradeRequest(
+  target: WsTarget,
+  key: string,
+  subprotocol: string | undefined,
+  token: string,
+): string {
   return [
     `GET ${target.path} HTTP/1.1`,
     `Host: ${target.host}:${target.port}`,
@@ -52,7 +61,7 @@ function upgradeRequest(target: WsTarget, key: string, subprotocol: string, toke
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',
     `Sec-WebSocket-Key: ${key}`,
-    `Sec-WebSocket-Protocol: ${subprotocol}`,
+    ...(subprotocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${subprotocol}`]),
     `Authorization: Bearer ${token}`,
     '\r\n',
   ].join('\r\n');
@@ -61,7 +70,7 @@ function upgradeRequest(target: WsTarget, key: string, subprotocol: string, toke
 /** Opens a connection. @param localAddress source address, or undefined for the system's choice. */
 export function openWebSocket(
   target: WsTarget,
-  subprotocol: string,
+  subprotocol: string | undefined,
   token: string,
   localAddress: string | undefined,
   handlers: WsHandlers,
@@ -105,6 +114,14 @@ export function openWebSocket(
   return {
     send: (opcode, payload) => {
       socket.write(encodeClientFrame(opcode, payload, nextMask()));
+    },
+    setReading: (reading) => {
+      if (reading) socket.resume();
+      else socket.pause();
+    },
+    cut: () => {
+      over = true;
+      socket.destroy();
     },
     closeNow: () => {
       if (over) return;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { clockMicros } from '../../bench/load/clock.js';
 import { parseOptions, UsageError } from '../../bench/load/options.js';
-import { planLoad } from '../../bench/load/plan.js';
+import { planLoad, zipfSizes } from '../../bench/load/plan.js';
 import { parseKilobytes, parseStat } from '../../bench/load/proc-files.js';
 import { dueAt, dueCount, runSchedule, shareSchedule } from '../../bench/load/schedule.js';
 
@@ -68,6 +68,51 @@ describe('the plan of a load run', () => {
     expect(order('3')).not.toEqual(order('4'));
   });
 
+  it('gives each shape its number of rooms', () => {
+    const roomsOf = (shape: string) => options('--connections', '500', '--shape', shape).rooms;
+    expect(['even', 'many-small', 'few-large', 'one-huge', 'zipf'].map(roomsOf)).toEqual([
+      100, 100, 10, 1, 100,
+    ]);
+  });
+
+  it('sizes zipf rooms as one over their rank, none empty, and uses every socket once', () => {
+    expect(zipfSizes(1_000, 4)).toEqual([480, 240, 160, 120]);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200 }), fc.nat(5_000), (rooms, more) => {
+        const sizes = zipfSizes(rooms + more, rooms);
+        expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(rooms + more);
+        expect(Math.min(...sizes)).toBeGreaterThanOrEqual(1);
+        expect(sizes).toEqual([...sizes].sort((one, other) => other - one));
+      }),
+    );
+    const plan = planLoad(options('--connections', '300', '--shape', 'zipf', '--rooms', '20'));
+    expect(plan.rooms.map((room) => room.sockets)).toEqual(zipfSizes(300, 20));
+    for (const socket of plan.sockets)
+      for (const room of socket.rooms) expect(plan.rooms[room]?.members).toContain(socket.user);
+  });
+
+  it('takes no slow reader for a sender', () => {
+    const plan = planLoad(options('--connections', '50', '--slow-readers', '7'));
+    const slow = plan.sockets.filter((socket) => socket.slow).map((socket) => socket.index);
+    expect(slow).toHaveLength(7);
+    expect(plan.senders).toHaveLength(43);
+    expect(plan.senders.filter((sender) => slow.includes(sender))).toEqual([]);
+  });
+
+  it('spreads many sockets over processes, source addresses and the servers that are given', () => {
+    const many = options('--connections', '40000', '--url', 'http://127.0.0.1:1,http://127.0.0.1:2');
+    expect([many.processes, many.sourceAddresses]).toEqual([3, 2]);
+    const plan = planLoad(many);
+    const count = (pick: (socket: (typeof plan.sockets)[number]) => unknown) => {
+      const counts = new Map<unknown, number>();
+      for (const socket of plan.sockets) counts.set(pick(socket), (counts.get(pick(socket)) ?? 0) + 1);
+      return [...counts.values()];
+    };
+    expect(count((socket) => socket.target)).toEqual([20_000, 20_000]);
+    expect(count((socket) => socket.localAddress)).toEqual([20_000, 20_000]);
+    for (const sockets of count((socket) => socket.loader)) expect(sockets).toBeLessThan(15_000);
+  });
+
   it('says what is wrong with an option', () => {
     const wrong = [
       ['--connections', '0'],
@@ -78,6 +123,15 @@ describe('the plan of a load run', () => {
       ['--rooms-per-socket', '101'],
       ['--senders', '1001'],
       ['--nonsense'],
+      ['--shape', 'star'],
+      ['--shape', 'one-huge', '--rooms', '2'],
+      ['--shape', 'zipf', '--rooms-per-socket', '2'],
+      ['--slow-readers', '1000'],
+      ['--url', 'https://chat.example.com'],
+      ['--url', 'http://127.0.0.1:1,nonsense'],
+      ['--idle', '--ramp'],
+      ['--dialect', 'socket.io', '--jitter', '1'],
+      ['--rate', ''],
     ];
     for (const argv of wrong) expect(() => parseOptions(argv), argv.join(' ')).toThrow(UsageError);
   });

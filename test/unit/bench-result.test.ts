@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { createFaults } from '../../bench/load/faults.js';
+import { runPage } from '../../bench/load/html-report.js';
 import { createLatencyRecorder } from '../../bench/load/latency.js';
 import type { LoaderReport } from '../../bench/load/messages.js';
 import { type LoadOptions, parseOptions } from '../../bench/load/options.js';
+import { isLoaderBound, keptUp } from '../../bench/load/ramp.js';
 import { formatReport } from '../../bench/load/report.js';
 import { mergeReports, type RunFacts } from '../../bench/load/result.js';
 
@@ -36,7 +38,11 @@ function report(loader: number, micros: readonly number[], more: Partial<LoaderR
     ackedInWindow: 10,
     deliveredInWindow: 100,
     checks: { deliveries: 100, healed: 0, overlaps: 0 },
+    expected: 100,
+    lost: 0,
     resyncs: 0,
+    reconnects: 0,
+    failedReconnects: 0,
     errorCodes: {},
     otherFrames: {},
     scanned: 110,
@@ -45,6 +51,9 @@ function report(loader: number, micros: readonly number[], more: Partial<LoaderR
     ackLatency: encoded,
     deliveryLatency: encoded,
     sendLag: encoded,
+    lateLatency: createLatencyRecorder().encoded(),
+    resumeTime: createLatencyRecorder().encoded(),
+    timeline: { slotSeconds: 1, slots: [] },
     cpuCores: 0.5,
     maxLoopDelayMs: 1,
     rssBytes: 1,
@@ -90,5 +99,53 @@ describe("a load run's result", () => {
     const text = formatReport(mergeReports([report(0, [])], facts()).result);
     expect(text).toMatch(/acknowledgement\s+n\/a/);
     expect(text).toMatch(/postgres\s+n\/a/);
+  });
+
+  it('tells what share of the messages arrived', () => {
+    const text = formatReport(mergeReports([report(0, [1], { expected: 200, lost: 1 })], facts()).result);
+    expect(text).toContain('199 of 200 (99.500000 %)');
+  });
+
+  it('is a page that loads nothing and runs nothing', () => {
+    const html = runPage(mergeReports([report(0, [1_000, 2_000])], facts()));
+    expect(html).not.toMatch(/<script|<link|<img|@import|url\(|https?:\/\/|\son[a-z]+=/i);
+    expect(html.match(/<svg /g)).toHaveLength(4);
+    expect(html).toContain('p99.9');
+  });
+});
+
+describe('the verdict on a rate', () => {
+  const atRate = (rate: string) => facts(optionsWith('--rate', rate));
+  const kept = (rate: string, micros: number, more: Partial<LoaderReport> = {}, order = true) =>
+    keptUp(mergeReports([report(0, [micros], more)], atRate(rate)).result, order);
+
+  it('asks for p99 below the limit and for the whole rate', () => {
+    expect(kept('5', 50_000)).toBe(true);
+    expect(kept('5', 150_000)).toBe(false);
+    expect(kept('20', 50_000)).toBe(false);
+    expect(kept('5', 50_000, { ackedInWindow: 2 })).toBe(false);
+    expect(kept('5', 50_000, { errorCodes: { overloaded: 1 } })).toBe(false);
+  });
+
+  it('forgives a baseline its order, never its losses', () => {
+    const misordered = createFaults();
+    misordered.add('misordered', () => 'socket 1');
+    const lost = createFaults();
+    lost.add('lost', () => 'socket 1');
+    expect(kept('5', 50_000, { faults: misordered.summaries() })).toBe(false);
+    expect(kept('5', 50_000, { faults: misordered.summaries() }, false)).toBe(true);
+    expect(kept('5', 50_000, { faults: lost.summaries() }, false)).toBe(false);
+  });
+
+  it('tells when the loader was the bottleneck', () => {
+    const lag = (micros: number) => {
+      const recorder = createLatencyRecorder();
+      recorder.record(micros);
+      return { sendLag: recorder.encoded() };
+    };
+    const bound = (micros: number) =>
+      isLoaderBound(mergeReports([report(0, [10_000], lag(micros))], facts()).result);
+    expect(bound(1_000)).toBe(false);
+    expect(bound(8_000)).toBe(true);
   });
 });

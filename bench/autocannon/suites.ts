@@ -1,0 +1,109 @@
+/** The REST suites: what is asked, how often, and the marks that it has to meet. */
+import { asMembers, type Members } from '../load/frame-read.js';
+import { filler, seededRandom } from '../load/random.js';
+import { mapBounded, needString, type RestClient } from '../load/rest-client.js';
+
+/** Response times in milliseconds at a stated load: the project's targets for its API. */
+export interface Marks {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export const API_MARKS: Marks = { p50: 50, p99: 200 };
+
+export interface Suite {
+  readonly name: string;
+  readonly method: 'GET' | 'POST';
+  /** Below /api/v1. Several: they are asked in turn. */
+  readonly paths: readonly string[];
+  readonly body: Members | undefined;
+  readonly token: string | undefined;
+  /** Requests a second over all connections. */
+  readonly rate: number;
+  readonly connections: number;
+  readonly marks: Marks;
+}
+
+export const SUITE_NAMES = ['health', 'history', 'send', 'search', 'login'] as const;
+export type SuiteName = (typeof SUITE_NAMES)[number];
+
+/** What the suites work on. */
+export interface RestScene {
+  readonly token: string;
+  readonly email: string;
+  readonly password: string;
+  readonly roomIds: readonly string[];
+}
+
+interface SceneSize {
+  readonly rooms: number;
+  readonly messagesPerRoom: number;
+}
+
+const PARALLEL_REQUESTS = 16;
+const CONTENT_BYTES = 120;
+
+/** A user with rooms full of messages. Throws with the server's answer when something is refused. */
+export async function makeRestScene(rest: RestClient, size: SceneSize): Promise<RestScene> {
+  const run = Date.now().toString(36);
+  const email = `rest-${run}@bench.example.com`;
+  const password = `bench-${run}-password`;
+  const registered = await rest.call('POST', '/auth/register', undefined, {
+    username: `rest-${run}`,
+    email,
+    password,
+  });
+  const token = needString(registered, 'token');
+  needString(asMembers(registered.user), 'id');
+  const rooms = Array.from({ length: size.rooms }, (_, index) => index);
+  const roomIds = await mapBounded(rooms, PARALLEL_REQUESTS, async (index) => {
+    const room = await rest.call('POST', '/rooms', token, { name: `rest ${run} ${index}`, type: 'private' });
+    return needString(room, 'id');
+  });
+  const random = seededRandom(1);
+  const places = Array.from({ length: size.rooms * size.messagesPerRoom }, (_, index) => index);
+  await mapBounded(places, PARALLEL_REQUESTS, async (index) => {
+    await rest.call('POST', `/rooms/${roomIds[index % size.rooms]}/messages`, token, {
+      content: `number ${index} ${filler(CONTENT_BYTES, random)}`,
+    });
+  });
+  return { token, email, password, roomIds };
+}
+
+/** The suites by name. @param load multiplies every rate. */
+export function suitesOf(scene: RestScene, load: number): Record<SuiteName, Suite> {
+  const { token, roomIds } = scene;
+  const common = { body: undefined, token, connections: 20, marks: API_MARKS, method: 'GET' } as const;
+  const inRooms = (below: string) => roomIds.map((id) => `/rooms/${id}/messages${below}`);
+  return {
+    health: { ...common, name: 'health', paths: ['/health'], token: undefined, rate: 500 * load },
+    history: { ...common, name: 'history', paths: inRooms('?limit=50'), rate: 300 * load },
+    send: {
+      ...common,
+      name: 'send',
+      method: 'POST',
+      paths: inRooms(''),
+      body: { content: filler(CONTENT_BYTES, seededRandom(2)) },
+      rate: 500 * load,
+    },
+    search: {
+      ...common,
+      name: 'search',
+      paths: ['acknowledged', 'room+open', 'message+-nobody'].flatMap((words) =>
+        inRooms(`/search?q=${words}&limit=20`),
+      ),
+      rate: 100 * load,
+    },
+    // A login is dear on purpose (Argon2id): few of them a second are a full core.
+    login: {
+      ...common,
+      name: 'login',
+      method: 'POST',
+      paths: ['/auth/login'],
+      body: { email: scene.email, password: scene.password },
+      token: undefined,
+      rate: 10 * load,
+      connections: 5,
+    },
+  };
+}

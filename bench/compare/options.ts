@@ -1,0 +1,110 @@
+import { parseArgs } from 'node:util';
+import { type LoadOptions, parseOptions } from '../load/options.js';
+import { real, UsageError, whole } from '../load/usage.js';
+import { SYSTEMS, type System } from './systems.js';
+
+export interface CompareOptions {
+  readonly systems: readonly System[];
+  readonly rounds: number;
+  readonly rates: readonly number[];
+  /** First rate of each search; undefined: no search. */
+  readonly rampFrom: number | undefined;
+  /** What every run has in common. */
+  readonly load: LoadOptions;
+  readonly resultsDir: string | undefined;
+}
+
+const USAGE = `npm run bench:compare -- [options]
+
+Runs the same load against Parley and baselines, in alternating rounds, and tells ratios with their spread.
+
+  --systems A,B         of ${SYSTEMS.map((system) => system.name).join(', ')} (all)
+  --rounds N            (3)
+  --rates N,N           fixed rates to measure (1000,2000,4000)
+  --ramp-from N         first rate of the search for the highest rate with p99 below the limit (2000)
+  --no-ramp             no search
+  --p99-limit N         milliseconds (100)
+  --resolution N        of the search, a ratio (1.1)
+  --connections N       (1000)
+  --rooms N             (100)
+  --seconds N           measured time of each run (10)
+  --warmup N            (3)
+  --drain N             (5)
+  --payload-bytes N     (120)
+  --processes N         loader processes (1)
+  --source-addresses N  (1)
+  --results DIR         compare.json and compare.txt (default: a new directory in bench/results; none: no files)
+  --help
+
+Baselines
+${SYSTEMS.map((system) => `  ${system.name.padEnd(20)}  ${system.about}`).join('\n')}`;
+
+export function usage(): string {
+  return USAGE;
+}
+
+const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+
+/** Handed to the loader's own options as they are. */
+const LOAD_TOKENS = {
+  connections: text('1000'),
+  rooms: text('100'),
+  seconds: text('10'),
+  warmup: text('3'),
+  drain: text('5'),
+  'payload-bytes': text('120'),
+  processes: text('1'),
+  'source-addresses': text('1'),
+  'p99-limit': text('100'),
+  resolution: text('1.1'),
+} as const;
+
+function parseTokens(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        ...LOAD_TOKENS,
+        systems: text(SYSTEMS.map((system) => system.name).join(',')),
+        rounds: text('3'),
+        rates: text('1000,2000,4000'),
+        'ramp-from': text('2000'),
+        'no-ramp': { type: 'boolean', default: false },
+        results: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function systemNamed(name: string): System {
+  const system = SYSTEMS.find((one) => one.name === name);
+  if (system === undefined) throw new UsageError(`--systems: there is no '${name}'`);
+  return system;
+}
+
+/** @returns undefined when help was asked for. @throws UsageError */
+export function parseCompareOptions(argv: readonly string[]): CompareOptions | undefined {
+  const given = parseTokens(argv);
+  if (given.help) return undefined;
+  const loadArguments = Object.keys(LOAD_TOKENS).flatMap((name) => [
+    `--${name}`,
+    given[name as keyof typeof LOAD_TOKENS],
+  ]);
+  const load = parseOptions([...loadArguments, '--results', 'none']);
+  if (load === undefined) return undefined;
+  const rates =
+    given.rates === '' ? [] : given.rates.split(',').map((rate) => real('rates', rate, 1, 1_000_000));
+  return {
+    systems: given.systems.split(',').map(systemNamed),
+    rounds: whole('rounds', given.rounds, 1, 100),
+    rates,
+    rampFrom: given['no-ramp'] ? undefined : real('ramp-from', given['ramp-from'], 1, 1_000_000),
+    load,
+    resultsDir: given.results,
+  };
+}

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { onPath } from '../../bench/k6/k6-binary.js';
+import type { LoadResult } from '../../bench/load/result.js';
+import { runBench } from '../helpers/bench.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+
+const SMALL = ['--connections', '30', '--rooms', '3', '--rate', '100', '--warmup', '0.2', '--seconds', '1.5'];
+
+/** A run of the load bench, and its result once nothing was wrong with it. */
+async function loadResult(...args: readonly string[]): Promise<LoadResult> {
+  const run = await runBench('load', ...SMALL, ...args);
+  expect(run.code, run.output).toBe(0);
+  expect(await run.file('report.html')).toContain('<svg');
+  expect(await run.file('delivery.hgrm')).toContain('Percentile');
+  return JSON.parse(await run.file('result.json')) as LoadResult;
+}
+
+describe('the benches at a tiny scale', () => {
+  let database: TestDatabase;
+  let server: readonly string[];
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    server = ['--database-url', database.url];
+  });
+  afterAll(() => database.drop());
+
+  it('deliver every message to sockets that are cut and come back', async () => {
+    const { totals, resume } = await loadResult('--jitter', '20', '--encoding', 'mixed', ...server);
+    expect(totals.reconnects).toBeGreaterThan(0);
+    expect(resume.count).toBeGreaterThan(0);
+    expect(totals).toMatchObject({ lost: 0, expected: totals.sent * 10, acked: totals.sent });
+  });
+
+  it('bring all sockets back when all are cut at once', async () => {
+    const { totals, resume } = await loadResult('--storm', '--shape', 'zipf', '--processes', '2', ...server);
+    expect(resume.count).toBe(30);
+    expect(totals).toMatchObject({ lost: 0, acked: totals.sent });
+  });
+
+  it('deliver everything to slow readers once they read again', async () => {
+    const { totals, late } = await loadResult('--slow-readers', '3', ...server);
+    expect(late.count).toBeGreaterThan(0);
+    expect(totals).toMatchObject({ lost: 0, expected: totals.sent * 10 });
+  });
+
+  it('tell the memory of sockets that idle', async () => {
+    const { serverMemory, totals } = await loadResult('--idle', ...server);
+    expect(totals.sent).toBe(0);
+    expect(serverMemory?.settledBytes).toBeGreaterThan(0);
+  });
+
+  it('compare with baselines that the same loader reads without parsing', async () => {
+    const redis = onPath('redis-server', process.env.PATH ?? '') === undefined ? [] : ['socketio-redis'];
+    const systems = ['bare', 'socketio-insert', ...redis];
+    const load = [
+      '--connections',
+      '20',
+      '--rooms',
+      '2',
+      '--seconds',
+      '1',
+      '--warmup',
+      '0.2',
+      '--rates',
+      '50',
+    ];
+    const run = await runBench(
+      'compare',
+      ...load,
+      '--rounds',
+      '1',
+      '--no-ramp',
+      '--systems',
+      systems.join(','),
+    );
+    expect(run.code, run.output).toBe(0);
+    const { fixed } = JSON.parse(await run.file('compare.json')) as {
+      fixed: { system: string; result: LoadResult }[];
+    };
+    expect(fixed.map(({ system }) => system)).toEqual(systems);
+    for (const { system, result } of fixed) {
+      expect(result.faults, system).toEqual([]);
+      expect(result.totals, system).toMatchObject({ lost: 0, parsed: 0, expected: result.totals.sent * 10 });
+    }
+  });
+
+  it('ask the REST routes at their rate, and exit by the marks', async () => {
+    const scene = ['--rooms', '2', '--messages', '5', '--seconds', '1', '--load', '0.1'];
+    const run = await runBench('autocannon', ...scene, ...server);
+    const { outcomes } = JSON.parse(await run.file('rest.json')) as {
+      outcomes: { suite: string; verdict: string; figures?: { requests: number; not2xx: number } }[];
+    };
+    expect(outcomes.map(({ suite }) => suite)).toEqual(['health', 'history', 'send', 'search', 'login']);
+    for (const { suite, figures, verdict } of outcomes) {
+      if (verdict === 'absent') continue;
+      expect(figures?.requests, suite).toBeGreaterThan(0);
+      expect(figures?.not2xx, suite).toBe(0);
+    }
+    expect(run.code, run.output).toBe(outcomes.some(({ verdict }) => verdict === 'missed') ? 1 : 0);
+  });
+
+  it('say what is wrong with their options, and exit 64', async () => {
+    for (const bench of ['load', 'compare', 'autocannon', 'k6']) {
+      const run = await runBench(bench, '--nonsense');
+      expect(run.code, bench).toBe(64);
+      expect(run.output, bench).toContain('--help');
+    }
+  });
+});
