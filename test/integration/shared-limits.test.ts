@@ -46,7 +46,7 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
     const limits = await open(() => time);
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 60 }), async (pauses) => {
+      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 20, maxLength: 60 }), async (pauses) => {
         const name = `run-${run++}`;
         const shared = limits.limiter(name, limit);
         const own = createLimiter(limit, () => time);
@@ -59,7 +59,7 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
       }),
       { numRuns: 30 },
     );
-    expect(limits.totals.answered).toBeGreaterThan(100);
+    expect(limits.totals.answered).toBeGreaterThan(30); // of 600 at least, where every answer is in time
   });
 
   test('takes of several nodes at once count together, to the one', async () => {
