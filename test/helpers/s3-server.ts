@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
@@ -55,9 +56,15 @@ export async function startS3(): Promise<S3Server> {
   };
 }
 
-/** Files of content: what names neither metadata nor checksums. */
+/** Files of content: what names neither metadata nor checksums. A directory may go while it is read: again then. */
 async function filesUnder(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && existsSync(directory)) return null;
+      throw error;
+    },
+  );
+  if (entries === null) return filesUnder(directory);
   return entries
     .filter((entry) => entry.isFile() && !/metadata|\.md5$|^key$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
