@@ -46,17 +46,20 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
     const limits = await open(() => time);
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 20, maxLength: 60 }), async (pauses) => {
-        const name = `run-${run++}`;
-        const shared = limits.limiter(name, limit);
-        const own = createLimiter(limit, () => time);
-        for (const pause of pauses) {
-          time += pause % 3 === 0 ? pause : pause % 400;
-          const wait = await shared.take('a');
-          if (wait === null) return; // a slow machine: what it has counted is unknown
-          expect(wait).toBe(own.take('a'));
-        }
-      }),
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 20, maxLength: 60 }),
+        async (pauses) => {
+          const name = `run-${run++}`;
+          const shared = limits.limiter(name, limit);
+          const own = createLimiter(limit, () => time);
+          for (const pause of pauses) {
+            time += pause % 3 === 0 ? pause : pause % 400;
+            const wait = await shared.take('a');
+            if (wait === null) return; // a slow machine: what it has counted is unknown
+            expect(wait).toBe(own.take('a'));
+          }
+        },
+      ),
       { numRuns: 30 },
     );
     expect(limits.totals.answered).toBeGreaterThan(30); // of 600 at least, where every answer is in time
