@@ -57,12 +57,12 @@ create table search_settings (
 );
 insert into search_settings (language) values ('simple');
 
--- The words of a message, and as one more its room with a segment of 32,768 numbers, so that one index answers "these
+-- The words of a message, and as one more its room with a segment of 8,192 numbers, so that one index answers "these
 -- words in this part of this room": a search goes from segment to segment and stops when its page is full. No word
 -- begins with U+0001. `<` and `&` are blanks: the parser would take `a <b and c> d` for a tag and drop it.
 alter table messages add column search tsvector generated always as (
   to_tsvector('parley', translate(content, '<&', '  '))
-    || array_to_tsvector(array[E'\x01' || room_id::text || '/' || (seq_no >> 15)::text])
+    || array_to_tsvector(array[E'\x01' || room_id::text || '/' || (seq_no >> 13)::text])
 ) stored;
 -- A search reads the whole pending list: it is kept short.
 create index messages_search_idx on messages using gin (search) with (gin_pending_list_limit = 512);

@@ -10,6 +10,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { MessageSearch } from '../../src/http/message-search-port.js';
 import type { RoomId } from '../../src/protocol/ids.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.js';
@@ -57,23 +58,26 @@ async function benchSearches(url: string): Promise<void> {
   const random = seededRandom(1);
   const corpus = (await corpusOf(db)) ?? (await filled(db));
   const cpu = await backendClock(db);
-  console.log('\n| room | query | p50 ms | p99 ms | CPU p50 | CPU p99 | hits |');
-  console.log('| --- | --- | --: | --: | --: | --: | --: |');
+  console.log('\n| room | query | p50 ms | p99 ms | CPU p50 | CPU p99 | hits | % ended early |');
+  console.log('| --- | --- | --: | --: | --: | --: | --: | --: |');
   for (const { kind } of ROOM_SIZES) {
     for (const query of QUERY_KINDS) {
       const wall: number[] = [];
       const busy: number[] = [];
       let hits = 0;
+      let early = 0;
       for (let i = 0; i < searches; i++) {
         const room_id = corpus.rooms[kind][Math.floor(random() * corpus.rooms[kind].length)] as RoomId;
         const q = await makeQuery(db, room_id, query, random);
         const [from, busyFrom] = [performance.now(), cpu()];
-        hits += (await searchOnce(db, room_id, q)) ?? 0;
+        const found = await searchOnce(db, room_id, q);
+        hits += found?.hits.length ?? 0;
+        if (found?.reached != null) early++;
         wall.push(performance.now() - from);
         busy.push(cpu() - busyFrom);
       }
-      const figures = [...quantiles(wall), ...quantiles(busy), hits / searches].map((each) =>
-        each.toFixed(1),
+      const figures = [...quantiles(wall), ...quantiles(busy), hits / searches, (100 * early) / searches].map(
+        (each) => each.toFixed(1),
       );
       console.log(`| ${kind} | ${query} | ${figures.join(' | ')} |`);
     }
@@ -107,11 +111,15 @@ async function filled(db: Db): Promise<Corpus> {
 }
 
 /** What the route does: understand the query, then find a page and one more. Null: it took too long. */
-async function searchOnce(db: Db, room_id: RoomId, q: string): Promise<number | null> {
+async function searchOnce(
+  db: Db,
+  room_id: RoomId,
+  q: string,
+): Promise<Awaited<ReturnType<MessageSearch['find']>> | null> {
   const search = messageSearch(db);
   try {
     const { text, head_seq } = await search.parse(room_id, q);
-    return (await search.find(room_id, text, { before: head_seq + 1, limit: PAGE + 1 })).length;
+    return await search.find(room_id, text, { before: head_seq + 1, limit: PAGE + 1 });
   } catch (error) {
     console.log(`${q}: ${String((error as Error).cause ?? error)}`);
     return null;
@@ -121,7 +129,7 @@ async function searchOnce(db: Db, room_id: RoomId, q: string): Promise<number | 
 async function explain(db: Db, corpus: Corpus): Promise<void> {
   const room_id = corpus.rooms.huge[0] as RoomId;
   const { text, head_seq } = await messageSearch(db).parse(room_id, wordOf(1_500));
-  const wanted = { room_id, query: text, before: head_seq - WALK_MAX, limit: PAGE + 1 };
+  const wanted = { room_id, query: text, before: head_seq - WALK_MAX, limit: PAGE + 1, bottom: 0 };
   const plan = await db.begin(async (tx) => {
     await tx`set local enable_seqscan = off`;
     return tx<Record<string, string>[]>`explain (analyze, costs off, timing off) ${lookUp(tx, wanted)}`;

@@ -22,10 +22,13 @@ export interface MessageHit {
 /** Finds messages of one room; src/store implements it. All throw `StoreUnavailable`. */
 export interface MessageSearch {
   parse(room_id: RoomId, q: string): Promise<ParsedQuery>;
-  /** The newest matches with a number below `before`, newest first, at most `limit`; tombstones never match. */
+  /**
+   * The newest matches with a number below `before`, newest first, at most `limit`; tombstones never match. A search that
+   * would take long ends early: what is below `reached` hasn't been looked at then.
+   */
   find(
     room_id: RoomId,
     query: string,
     range: { readonly before: number; readonly limit: number },
-  ): Promise<MessageHit[]>;
+  ): Promise<{ readonly hits: MessageHit[]; readonly reached: number | null }>;
 }

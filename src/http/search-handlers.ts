@@ -40,16 +40,17 @@ export function searchHandlers(ports: {
     if (query.words === 0) return { status: 200, data: [], page: { has_more: false, next: null } };
     const before = Math.min(cursor ?? Number.MAX_SAFE_INTEGER, query.head_seq + 1);
     const found = await search.find(room_id, query.text, { before, limit: limit + 1 });
-    const hits = found
+    const hits = found.hits
       .slice(0, limit)
       .map(
         ({ message, marked }): SearchHit => ({ ...message, highlight: highlight(message.content, marked) }),
       );
-    const more = found.length > limit;
+    // A page that isn't full may have more: the search ended early.
+    const next = found.hits.length > limit ? (hits.at(-1)?.seq_no ?? null) : found.reached;
     return {
       status: 200,
       data: hits,
-      page: { has_more: more, next: more ? String(hits.at(-1)?.seq_no) : null },
+      page: { has_more: next !== null, next: next === null ? null : String(next) },
     };
   }
 

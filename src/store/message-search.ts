@@ -8,13 +8,18 @@ import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
  *
  *   the newest WALK_MAX of the range, one by one ──page full──► done
  *        └──not full──► by the index of words, a segment of SEGMENT numbers after the other ──page full──► done
- *                          └──room at its end──► done
+ *                          ├──room at its end──► done
+ *                          └──BUDGET_MS spent──► done, and goes on from there when asked for the next page
  *
  * The index can't be read in order: all matches of a segment are fetched and sorted. Where words are frequent the
  * first step fills the page; where they aren't, a segment holds few. So neither grows with the room.
  */
 export const WALK_MAX = 1_000; // messages: a millisecond or two
-const SEGMENT = 32_768; // as in the column `search`
+const SEGMENT = 8_192; // as in the column `search`
+const SEGMENTS_AT_FIRST = 2; // in one statement; then, while that is quick, ever more
+const SEGMENTS_GROWTH = 4;
+const QUICK_MS = 3;
+const BUDGET_MS = 6; // of the ten in which a search answers: a phrase of frequent words could read the whole room
 const TIMEOUT_MS = 1_000; // for words that are frequent each and never meet; half of what a request may take
 
 /** The {@link MessageSearch} over a pool. */
@@ -38,13 +43,24 @@ async function find(
   room_id: RoomId,
   query: string,
   { before, limit }: { readonly before: number; readonly limit: number },
-): Promise<MessageHit[]> {
+): ReturnType<MessageSearch['find']> {
   const floor = Math.max(before - WALK_MAX, 0);
   const newest = await run(walk(db, { room_id, query, before, floor, limit }));
-  if (newest.length >= limit || floor <= 1) return newest.map(toHit);
-  const rest = { room_id, query, before: floor, limit: limit - newest.length };
-  const [, older] = await run(db.begin((tx) => [limitTime(tx), lookUp(tx, rest)]));
-  return [...newest, ...older].map(toHit);
+  const hits = newest.map(toHit);
+  let reached = floor;
+  const begun = performance.now();
+  for (let segments = SEGMENTS_AT_FIRST; hits.length < limit && reached > 1; ) {
+    const started = performance.now();
+    if (reached < floor && started - begun > BUDGET_MS) return { hits, reached };
+    const top = Math.floor((reached - 1) / SEGMENT);
+    const bottom = Math.max(0, top - segments + 1);
+    const wanted = { room_id, query, before: reached, limit: limit - hits.length, bottom };
+    const [, older] = await run(db.begin((tx) => [limitTime(tx), lookUp(tx, wanted)]));
+    hits.push(...older.map(toHit));
+    reached = bottom * SEGMENT;
+    if (performance.now() - started < QUICK_MS) segments *= SEGMENTS_GROWTH;
+  }
+  return { hits, reached: null };
 }
 
 interface HitRow extends MessageRow {
@@ -75,10 +91,13 @@ export function walk(db: Db | Tx, { room_id, query, before, floor, limit }: Want
  * By the index: room and segment are one of the words. A condition of their own, and not one query with the others,
  * lets the index skip from match to match of the two (15 times faster for a frequent word beside an uncommon one).
  */
-export function lookUp(db: Db | Tx, { room_id, query, before, limit }: Wanted) {
+export function lookUp(
+  db: Db | Tx,
+  { room_id, query, before, limit, bottom }: Wanted & { readonly bottom: number },
+) {
   return db<HitRow[]>`
     with hits as materialized (
-      select found.id from generate_series(${Math.floor((before - 1) / SEGMENT)}::bigint, 0, -1) as segment
+      select found.id from generate_series(${Math.floor((before - 1) / SEGMENT)}::bigint, ${bottom}::bigint, -1) as segment
       cross join lateral (
         select id from messages
         where search @@ (${`'\u0001${room_id}/`}::text || segment || '''')::tsquery

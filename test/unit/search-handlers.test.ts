@@ -31,7 +31,7 @@ function slowSearch() {
         await answer.promise;
         return { text: "'word'", words: 1, head_seq: 1 };
       },
-      find: async () => [],
+      find: async () => ({ hits: [], reached: null }),
     },
   });
   return { asked, search: () => handlers.search_messages(call) };
