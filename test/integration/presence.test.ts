@@ -85,11 +85,10 @@ test('leaving a room is not going offline, and whoever hears nothing of a room h
 
 test('who chose to be away is shown away, and who hides is shown nowhere', async () => {
   const { ann, awa, hid, ben } = await people('ann', 'awa', 'hid', 'ben');
-  const db = openDatabase(server.database.url, 1, 'presence-test');
-  await db`alter table users add column if not exists status text not null default 'online'`;
-  await db`update users set status = 'away' where id = ${awa.id}`;
-  await db`update users set status = 'offline' where id = ${hid.id}`;
-  await db.end();
+  const choose = async (who: Account, status: User['status']) =>
+    dataOf(await rest.patch('/users/me', who.token, { status }));
+  await choose(awa, 'away');
+  await choose(hid, 'offline');
   const { id: room } = await newRoom(rest, ann, [awa, hid, ben]);
   const annEar = await enter(server.wsUrl, ann, room);
   const ears = [];
@@ -100,6 +99,16 @@ test('who chose to be away is shown away, and who hides is shown nowhere', async
   await statusBecomes(awa, ann, 'away');
   expect((await userSeenBy(hid, ann)).status).toBe('offline');
   expect(annEar.frames.filter((frame) => JSON.stringify(frame.payload).includes(hid.id))).toEqual([]);
+  // And whoever chooses while connected is seen to.
+  await choose(ben, 'away');
+  await until(
+    () => annEar.heard('user_online', room, ben).some(({ payload }) => payload.status === 'away'),
+    'ben away',
+  );
+  await choose(ben, 'offline');
+  await annEar.hears('user_offline', ben);
+  await choose(hid, 'online');
+  await annEar.hears('user_online', hid);
   await Promise.all([annEar, ...ears].map((each) => each.close()));
 });
 
