@@ -43,7 +43,7 @@ export async function startFront(options: {
   let ready = false;
   const parts: { links?: ShardLinks; sessions?: Sessions } = {};
   const links = () => present(parts.links);
-  const metrics = createFrontMetrics(() => ({ sockets, links: links() }));
+  const metrics = createFrontMetrics(() => ({ sockets, links: links(), ready }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
   const sockets = registerSockets(app, {
     config,
@@ -59,7 +59,13 @@ export async function startFront(options: {
     links()
       .stats()
       .every((stats) => stats?.database_up !== false);
-  const health = { database, storage: transfer.storageUp, ready: () => ready };
+  const redis = () => {
+    const known = links()
+      .stats()
+      .map((stats) => stats?.redis_up ?? null);
+    return known.every((up) => up === null) ? null : known.every((up) => up !== false);
+  };
+  const health = { database, redis, storage: transfer.storageUp, ready: () => ready };
   registerHttp(app, {
     config,
     gateway: links(),
