@@ -59,12 +59,12 @@ export async function startFront(options: {
     links()
       .stats()
       .every((stats) => stats?.database_up !== false);
-  const redis = () => {
-    const known = links()
-      .stats()
-      .map((stats) => stats?.redis_up ?? null);
-    return known.every((up) => up === null) ? null : known.every((up) => up !== false);
-  };
+  const redis = () =>
+    config.redis === null
+      ? null
+      : links()
+          .stats()
+          .every((stats) => stats?.redis_up !== false);
   const health = { database, redis, storage: transfer.storageUp, ready: () => ready };
   registerHttp(app, {
     config,

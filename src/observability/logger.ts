@@ -59,13 +59,13 @@ export function createLogger(level: string, fields: Record<string, unknown>): Lo
 /** Counts lines by event in windows of a second; `tell` hears of those left out when a window ends. */
 function createSampler(tell: (event: string, lines: number) => void) {
   let seen = new Map<string, number>();
-  let windowEnd: NodeJS.Timeout | null = null;
+  let counting = false;
   let leftOut = 0;
 
   function endWindow(): void {
     const ended = seen;
     seen = new Map();
-    windowEnd = null;
+    counting = false;
     for (const [event, lines] of ended) {
       if (lines > EQUAL_LINES_PER_SECOND) tell(event, lines - EQUAL_LINES_PER_SECOND);
     }
@@ -74,7 +74,8 @@ function createSampler(tell: (event: string, lines: number) => void) {
   return {
     leftOut: () => leftOut,
     wants(event: string): boolean {
-      windowEnd ??= setTimeout(endWindow, WINDOW_MS).unref();
+      if (!counting) setTimeout(endWindow, WINDOW_MS).unref();
+      counting = true;
       const key = seen.has(event) || seen.size < EVENTS_COUNTED_MAX ? event : 'others';
       const lines = (seen.get(key) ?? 0) + 1;
       seen.set(key, lines);
