@@ -58,8 +58,6 @@ export const recordings: readonly Recording[] = [
     record: 'parley:database_seconds:p99_5m',
     expr: 'histogram_quantile(0.99, sum by (le) (rate(parley_database_seconds_bucket[5m])))',
   },
-  // What the pods are scaled by (deploy/kubernetes/base/autoscaler.yaml).
-  { record: 'parley:websocket_connections:sum', expr: 'sum by (instance) (parley_websocket_connections)' },
 ];
 
 /** A window of an hour or more that says it matters, and a short one that says it goes on. */

@@ -152,7 +152,22 @@ ${rules.join('\n')}
 `;
 }
 
+/** The same rules for the Prometheus operator. */
+function prometheusRule(rules: string): string {
+  const [comment = '', ...lines] = rules.trimEnd().split('\n');
+  const spec = lines.map((line) => `  ${line}`).join('\n');
+  return `${comment}
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: parley
+spec:
+${spec}
+`;
+}
+
 export function main(isCheck: boolean): void {
+  const rules = rulesYaml(process.env.RUNBOOK_BASE ?? '');
   const files = [
     ...dashboards.map(
       (dashboard) =>
@@ -161,7 +176,8 @@ export function main(isCheck: boolean): void {
           `${JSON.stringify(dashboardJson(dashboard), null, 2)}\n`,
         ] as const,
     ),
-    ['grafana/prometheus/rules.yml', rulesYaml(process.env.RUNBOOK_BASE ?? '')] as const,
+    ['grafana/prometheus/rules.yml', rules] as const,
+    ['grafana/prometheus/prometheus-rule.yaml', prometheusRule(rules)] as const,
   ];
   for (const [path, text] of files.filter(([path, text]) => current(path) !== text)) {
     if (isCheck) {
