@@ -176,6 +176,13 @@ export const alerts: readonly Alert[] = [
     summary: 'Entries between nodes are lost, and read from the log instead.',
   },
   {
+    name: 'ParleyStorageDown',
+    severity: 'page',
+    for: '1m',
+    conditions: [{ expr: 'min by (instance) (parley_storage_up)', op: '==', threshold: 0 }],
+    summary: 'The storage of attachments doesn’t answer {{ $labels.instance }}.',
+  },
+  {
     name: 'ParleyShardDown',
     severity: 'page',
     for: '15s',

@@ -3,6 +3,7 @@
  * where a file is stale. RUNBOOK_BASE is put before the runbooks' paths, for those who publish them.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { attachments } from './attachments.js';
 import { dependencies } from './dependencies.js';
 import { loadBench } from './load-bench.js';
 import { messagePath } from './message-path.js';
@@ -11,12 +12,13 @@ import type { Dashboard, Panel } from './panels.js';
 import { roomsAndSockets } from './rooms-and-sockets.js';
 import { alerts, expressionOf, recordings, runbookOf } from './rules.js';
 
-// To add a subsystem's dashboard, say of attachments, put its file beside these and name it here.
+// To add a subsystem's dashboard put its file beside these and name it here.
 export const dashboards: readonly Dashboard[] = [
   overview,
   messagePath,
   roomsAndSockets,
   dependencies,
+  attachments,
   loadBench,
 ];
 

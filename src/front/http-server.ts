@@ -267,7 +267,7 @@ function relay(exchange: Exchange, { status, body, retryAfterMs }: ShardAnswer):
 
 /**
  * Flags are booleans; `redis` is null where there is none. `/health` says 503 when anything is away; `/health/ready`
- * only when clients had better go elsewhere: without Redis this node still serves, events of others come later.
+ * only when clients had better go elsewhere: without Redis or storage this node still takes messages.
  */
 function registerHealth(
   on: (method: 'get', path: string, handle: Handler) => void,

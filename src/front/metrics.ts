@@ -5,12 +5,13 @@ import { Encoding } from '../protocol/frames.js';
 import { type FrontMetrics, LIMITS } from './ports.js';
 import type { ShardLinks } from './shard-links.js';
 import type { Sockets } from './sockets.js';
+import type { TransferLink } from './transfer-link.js';
 
 /** From 1 ms to 5 s, with most of them where the targets are. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5];
 
 export function createFrontMetrics(
-  parts: () => { sockets: Sockets; links: ShardLinks; ready: boolean },
+  parts: () => { sockets: Sockets; links: ShardLinks; transfer: TransferLink; ready: boolean },
 ): FrontMetrics & { readonly registry: Registry } {
   const registry = threadRegistry('front');
   const registers = [registry];
@@ -111,6 +112,43 @@ export function createFrontMetrics(
       for (const [shard, stats] of parts().links.stats().entries()) {
         this.set({ shard: String(shard) }, Number(stats?.database_up ?? true));
       }
+    },
+  });
+  new Gauge({
+    name: 'parley_storage_up',
+    help: 'Whether the storage of attachments answers; 1 until it was asked.',
+    registers,
+    collect() {
+      this.set(Number(parts().transfer.storageUp()));
+    },
+  });
+  new Gauge({
+    name: 'parley_transfers_underway',
+    help: 'Uploads, downloads and requests about attachments under way; at most 2048.',
+    registers,
+    collect() {
+      this.set(parts().transfer.underway());
+    },
+  });
+  new Counter({
+    name: 'parley_transfer_bytes_total',
+    help: 'Bytes of attachments through this server: `in` from clients, `out` to them.',
+    labelNames: ['direction'],
+    registers,
+    collect() {
+      const { bytesIn, bytesOut } = parts().transfer.totals;
+      this.reset();
+      this.inc({ direction: 'in' }, bytesIn);
+      this.inc({ direction: 'out' }, bytesOut);
+    },
+  });
+  new Counter({
+    name: 'parley_transfer_restarts_total',
+    help: 'Threads that move attachments started again after a crash.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(parts().transfer.totals.restarts);
     },
   });
   new Gauge({

@@ -70,7 +70,7 @@ const STATS_EVERY_MS = 1_000;
 
 /** Tells a request in the log: REST by the id that the client has too, frames by the front's number of the socket. */
 type RequestFields =
-  | { request_id: string; route: RouteName }
+  | { request_id: string; route: string }
   | { conn: number; type: string }
   | Record<never, never>;
 

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { alerts, recordings, runbookOf } from '../../scripts/grafana/rules.js';
+import { upload } from '../helpers/attachments.js';
 import { must, until } from '../helpers/deadline.js';
 import { type Load, startLoad } from '../helpers/load.js';
 import { createMember } from '../helpers/member-view.js';
@@ -84,6 +85,7 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
       await until(
         async () => {
           await rest.get('/users/me', load.owner.token);
+          await rest.get(`/attachments/${load.owner.id}`, load.owner.token); // not found, and counted
           return Number((await prometheus.query(seen))[0]?.value[1]) >= 5;
         },
         'some scrapes under REST requests',
@@ -137,6 +139,8 @@ async function doOtherThings(server: Server, load: Load): Promise<void> {
   await client.request('sync', { since: 0, limit: 10 }, roomId);
   await client.request('no_such_frame');
   client.socket.close();
+  const text = { name: 'a.txt', type: 'text/plain', bytes: Buffer.from('an attachment') };
+  expect((await upload(server.url, load.owner.token, roomId, text)).status).toBe(201);
   const slow = createMember({
     wsUrl: () => server.wsUrl,
     account: load.owner,
