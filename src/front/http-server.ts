@@ -179,20 +179,27 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     if (bytes === null || !exchange.isOpen()) return;
     const isAway = bytes.length === 0 && route.bodyOptional === true;
     const body = validate === null ? null : isAway ? {} : decodeBody(bytes, head.contentType, validate);
-    const call = { route: name, params, query, body, caller, address, userAgent, over };
+    const request_id = exchange.requestId;
+    const call = { route: name, request_id, params, query, body, caller, address, userAgent, over };
     if (route.shard === 'transfer') {
       const wait = caller === null ? 0 : uploadWait(name === 'presign_attachment', caller, context);
       if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
       return relayTransfer(exchange, await context.transfer.http(call), false);
     }
     const answer = await context.gateway.http(shardFor(params, caller), call);
+    if (answer === 'overloaded') context.metrics.limited('credit');
     if (typeof answer === 'string') exchange.refuse(problem(answer));
     else relay(exchange, answer);
   };
 
   return (exchange, res, req) => {
     const at = performance.now();
-    exchange.whenAnswered((code) => context.metrics.http(name, code, (performance.now() - at) / 1_000));
+    const request_id = exchange.requestId;
+    exchange.whenAnswered((code) => {
+      const ms = performance.now() - at;
+      context.metrics.http(name, code, ms / 1_000);
+      context.log.debug({ event: 'http_answered', request_id, route: name, code, ms });
+    });
     const head: Head = {
       params: Object.fromEntries(names.map((parameter, i) => [parameter, req.getParameter(i)])),
       // Typed as a string, yet undefined where the URL has no `?`.
@@ -258,7 +265,10 @@ function relay(exchange: Exchange, { status, body, retryAfterMs }: ShardAnswer):
   });
 }
 
-/** Flags are booleans; `redis` is null while this server is one node without it. */
+/**
+ * Flags are booleans; `redis` is null where there is none. `/health` says 503 when anything is away; `/health/ready`
+ * only when clients had better go elsewhere: without Redis or storage this node still takes messages.
+ */
 function registerHealth(
   on: (method: 'get', path: string, handle: Handler) => void,
   { health }: HttpDeps,
@@ -267,17 +277,16 @@ function registerHealth(
     const data = { status: 'ok', timestamp: new Date().toISOString() };
     exchange.answer({ status: 200, body: JSON.stringify({ success: true, data }) });
   });
-  /** Storage that is away degrades the server, but a node without it still takes messages: it stays ready. */
   const report =
-    (needsStorage: boolean): Handler =>
+    (needsAll: boolean): Handler =>
     (exchange) => {
-      const database = health.database();
-      const storage = health.storage();
-      const isWell = database && health.ready() && (storage || !needsStorage);
+      const parts = { database: health.database(), redis: health.redis(), storage: health.storage() };
+      const ready = parts.database && health.ready();
+      const isWell = ready && parts.redis !== false && parts.storage;
       const status = isWell ? 'ok' : 'degraded';
-      const data = { status, timestamp: new Date().toISOString(), database, redis: null, storage };
+      const data = { status, timestamp: new Date().toISOString(), ...parts };
       exchange.answer(
-        isWell
+        isWell || (ready && !needsAll)
           ? { status: 200, body: JSON.stringify({ success: true, data }) }
           : { status: 503, body: failureBody(problem('unavailable'), exchange.requestId, data) },
       );

@@ -1,15 +1,17 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import { threadRegistry } from '../observability/thread-metrics.js';
+import { CLOSE_CODES, ERRORS } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
-import type { FrontMetrics } from './ports.js';
+import { type FrontMetrics, LIMITS } from './ports.js';
 import type { ShardLinks } from './shard-links.js';
 import type { Sockets } from './sockets.js';
+import type { TransferLink } from './transfer-link.js';
 
 /** From 1 ms to 5 s, with most of them where the targets are. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5];
 
 export function createFrontMetrics(
-  parts: () => { sockets: Sockets; links: ShardLinks },
+  parts: () => { sockets: Sockets; links: ShardLinks; transfer: TransferLink; ready: boolean },
 ): FrontMetrics & { readonly registry: Registry } {
   const registry = threadRegistry('front');
   const registers = [registry];
@@ -52,6 +54,11 @@ export function createFrontMetrics(
     'Sockets that have missed events and not drained yet.',
     (s) => s.counts().slow,
   );
+  level(
+    'parley_process_start_seconds', // prom-client leaves its own out where it adds up threads
+    'When the process started, epoch seconds.',
+    () => performance.timeOrigin / 1_000,
+  );
   level('parley_users_present', 'Users who are shown as online or away.', (s) => s.counts().present);
   new Counter({
     name: 'parley_websocket_closes_total',
@@ -60,6 +67,7 @@ export function createFrontMetrics(
     registers,
     collect() {
       this.reset();
+      for (const code of Object.values(CLOSE_CODES)) this.inc({ code: String(code) }, 0);
       for (const [code, count] of parts().sockets.closes) this.inc({ code: String(code) }, count);
     },
   });
@@ -93,6 +101,62 @@ export function createFrontMetrics(
       for (const [shard, stats] of parts().links.stats().entries()) {
         this.set({ shard: String(shard) }, stats === null ? 0 : 1);
       }
+    },
+  });
+  new Gauge({
+    name: 'parley_database_up',
+    help: 'Whether the database answers a shard within 2 s; 1 until a shard has asked.',
+    labelNames: ['shard'],
+    registers,
+    collect() {
+      for (const [shard, stats] of parts().links.stats().entries()) {
+        this.set({ shard: String(shard) }, Number(stats?.database_up ?? true));
+      }
+    },
+  });
+  new Gauge({
+    name: 'parley_storage_up',
+    help: 'Whether the storage of attachments answers; 1 until it was asked.',
+    registers,
+    collect() {
+      this.set(Number(parts().transfer.storageUp()));
+    },
+  });
+  new Gauge({
+    name: 'parley_transfers_underway',
+    help: 'Uploads, downloads and requests about attachments under way; at most 2048.',
+    registers,
+    collect() {
+      this.set(parts().transfer.underway());
+    },
+  });
+  new Counter({
+    name: 'parley_transfer_bytes_total',
+    help: 'Bytes of attachments through this server: `in` from clients, `out` to them.',
+    labelNames: ['direction'],
+    registers,
+    collect() {
+      const { bytesIn, bytesOut } = parts().transfer.totals;
+      this.reset();
+      this.inc({ direction: 'in' }, bytesIn);
+      this.inc({ direction: 'out' }, bytesOut);
+    },
+  });
+  new Counter({
+    name: 'parley_transfer_restarts_total',
+    help: 'Threads that move attachments started again after a crash.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(parts().transfer.totals.restarts);
+    },
+  });
+  new Gauge({
+    name: 'parley_ready',
+    help: 'Whether the process takes connections: 0 while it starts or drains.',
+    registers,
+    collect() {
+      this.set(Number(parts().ready));
     },
   });
   new Counter({
@@ -131,8 +195,18 @@ export function createFrontMetrics(
     registers,
   });
 
+  for (const limit of LIMITS) limited.inc({ limit }, 0); // so that the first one shows as an increase
+  const lost = new Counter({
+    name: 'parley_websocket_errors_total',
+    help: 'Frames answered with an error, by its code.',
+    labelNames: ['code'],
+    registers,
+  });
+  for (const code of Object.keys(ERRORS)) lost.inc({ code }, 0);
+
   return {
     registry,
+    lost: (code) => lost.inc({ code }),
     http: (route, code, seconds) => http.observe({ route, code }, seconds),
     acknowledged: (seconds) => acknowledged.observe(seconds),
     delivered: (seconds) => delivered.observe(seconds),

@@ -34,10 +34,15 @@ export interface SessionRegistry {
 /** Health of what the server depends on, kept up to date from the shards' reports: asks nobody when read. */
 export interface HealthView {
   database(): boolean;
+  /** Whether Redis joins this process to the other nodes; null where there is no Redis. */
+  redis(): boolean | null;
   storage(): boolean;
   /** False while starting or draining. */
   ready(): boolean;
 }
+
+export const LIMITS = ['rest', 'auth', 'sends', 'connections', 'reads', 'credit'] as const;
+export type Limit = (typeof LIMITS)[number];
 
 /** What the front counts as it happens; everything else is read when scraped. */
 export interface FrontMetrics {
@@ -47,6 +52,8 @@ export interface FrontMetrics {
   acknowledged(seconds: number): void;
   /** A message went to its room's topics: since its shard took it into a batch, on whichever node. */
   delivered(seconds: number): void;
+  /** A frame that got no answer from a shard was answered with an error. */
+  lost(code: ErrorCode): void;
   /** A request was refused by a limit. */
-  limited(limit: 'rest' | 'auth' | 'sends' | 'connections' | 'reads' | 'credit'): void;
+  limited(limit: Limit): void;
 }

@@ -156,7 +156,7 @@ export function registerSockets(
       run();
     } catch (error) {
       if (!(error instanceof BadFrame)) {
-        log.error({ event: 'frame_error', err: error });
+        log.error({ event: 'frame_error', conn: socket.conn, err: error });
         return send(socket, errorFrame({ ref: null }, 'internal'));
       }
       totals.badFrames++;
@@ -301,6 +301,8 @@ export function registerSockets(
     lost(request, code) {
       const socket = sockets.get(request.conn);
       if (socket === undefined) return;
+      metrics.lost(code);
+      if (code === 'overloaded') metrics.limited('credit');
       send(socket, answer('error', request, problem(code, { retryAfterMs: 1_000 })));
       requests.answered(socket, request, true);
     },

@@ -43,6 +43,10 @@ export interface TransferLink {
   http(call: ShardCall): Promise<TransferAnswer>;
   /** As of the last check; true before the first. */
   storageUp(): boolean;
+  /** Exchanges under way. */
+  underway(): number;
+  /** Bytes to and from storage through this server, and threads started again; only rising. */
+  readonly totals: Readonly<Record<'bytesIn' | 'bytesOut' | 'restarts', number>>;
   drain(): Promise<void>;
   close(): Promise<void>;
 }
@@ -67,6 +71,7 @@ export function startTransfer(options: {
   pool.on('error', (error) => log.error({ event: 'transfer_pool_error', err: error }));
   const exchanges = new Map<number, TransferEvents>();
   let port: MessagePort | null = null;
+  const totals = { bytesIn: 0, bytesOut: 0, restarts: 0 };
   let lastId = 0;
   let storageUp = true;
   let closing = false;
@@ -98,7 +103,9 @@ export function startTransfer(options: {
       events.broken?.();
       events.answered(refusal('unavailable'));
     }
-    if (!closing) setTimeout(() => !closing && start(), RESTART_PAUSE_MS);
+    if (closing) return;
+    totals.restarts++;
+    setTimeout(() => !closing && start(), RESTART_PAUSE_MS);
   }
 
   function receive(from: MessagePort, message: FromTransfer): void {
@@ -113,6 +120,7 @@ export function startTransfer(options: {
       case 'content':
         return exchanges.get(message.id)?.content?.(message);
       case 'bytes':
+        totals.bytesOut += message.bytes.length;
         return exchanges.get(message.id)?.bytes?.(message.bytes);
       case 'broken': {
         const events = exchanges.get(message.id);
@@ -151,7 +159,11 @@ export function startTransfer(options: {
       send({ ...request, id } as Opening);
     }
     return {
-      chunk: (bytes, last) => isUnder() && send({ t: 'chunk', id, bytes, last }),
+      chunk(bytes, last) {
+        if (!isUnder()) return;
+        totals.bytesIn += bytes.length;
+        send({ t: 'chunk', id, bytes, last });
+      },
       pull: (bytes) => isUnder() && send({ t: 'pull', id, bytes }),
       close() {
         if (!exchanges.delete(id)) return;
@@ -167,6 +179,8 @@ export function startTransfer(options: {
         open({ t: 'http', ...call }, { answered: resolve });
       }),
     storageUp: () => storageUp && port !== null,
+    underway: () => exchanges.size,
+    totals,
     async drain() {
       closing = true;
       if (port === null) return;

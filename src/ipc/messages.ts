@@ -51,6 +51,8 @@ export type ToShard =
       readonly t: 'http';
       readonly id: number;
       readonly route: RouteName;
+      /** As the client gets it, for the log. */
+      readonly request_id: string;
       readonly params: Readonly<Record<string, string>>;
       readonly query: unknown;
       readonly body: unknown;
@@ -191,6 +193,8 @@ export interface ShardStats {
   /** Share of the last second that the thread's event loop was busy, 0–1. */
   readonly utilization: number;
   readonly database_up: boolean;
+  /** Null without Redis. */
+  readonly redis_up: boolean | null;
 }
 
 export interface ShardBatch {

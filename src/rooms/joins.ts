@@ -70,6 +70,7 @@ export interface Joins {
   revoke(room_id: RoomId, user_id: UserId | null): void;
   /** Resolves when no join of the room is under way for the socket. */
   settled(conn: number, room_id: RoomId): Promise<void>;
+  readonly totals: Readonly<Record<'joined' | 'resumed' | 'replayed', number>>;
   /** @throws Refusal */
   sync(user_id: UserId, room_id: RoomId, since: number, limit: number): Promise<Synced>;
 }
@@ -95,6 +96,7 @@ export function createJoins(
   sequencer: Pick<Sequencer, 'hold'>,
 ): Joins {
   const underWay = new Set<Joining>();
+  const totals = { joined: 0, resumed: 0, replayed: 0 };
 
   async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
     const { head, messages: found } = await log.messagesAfter(room_id, since, limit + 1);
@@ -141,6 +143,8 @@ export function createJoins(
   }
 
   return {
+    totals,
+
     async join(who, requests, done) {
       const { user_id, encoding } = who;
       const joining: Joining = {
@@ -171,7 +175,10 @@ export function createJoins(
           try {
             if (!joining.rooms.has(request.room_id)) throw new Refusal('not_found');
             if (room === undefined || room instanceof Refusal) throw room ?? new Refusal('internal');
-            return finish(request, room, encoding);
+            const joined = finish(request, room, encoding);
+            totals[request.since === undefined ? 'joined' : 'resumed']++;
+            totals.replayed += joined.messages?.length ?? 0;
+            return joined;
           } catch (error) {
             return { room_id: request.room_id, ...refusalOf(error).problem };
           }
@@ -202,6 +209,7 @@ export function createJoins(
       const [state] = await reader.joinStates(user_id, [room_id]);
       readable(state ?? null);
       const { head, messages, more } = await read(room_id, since, limit, { bytes: ANSWER_BYTES_MAX });
+      totals.replayed += messages.length;
       const last = messages.at(-1)?.rev ?? since;
       return { messages, head_rev: head.head_rev, next_since: more ? last : head.head_rev, more };
     },

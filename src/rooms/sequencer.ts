@@ -87,7 +87,7 @@ export interface Sequencer {
   restore(rooms: readonly { room_id: RoomId; rev: number; json: number; msgpack: number }[]): void;
   listeners(room_id: RoomId): Readonly<Record<Encoding, number>>;
   close(): void;
-  readonly totals: { gapsFilled: number; trackedRooms(): number };
+  readonly totals: { gapsFilled: number; pollsHealed: number; trackedRooms(): number };
 }
 
 /** Keeps an event for the joins under way, for each a bounded number. */
@@ -116,7 +116,7 @@ export function createSequencer(
   report: (error: unknown) => void,
 ): Sequencer {
   const rooms = new Map<RoomId, Tracked>();
-  const totals = { gapsFilled: 0, trackedRooms: () => rooms.size };
+  const totals = { gapsFilled: 0, pollsHealed: 0, trackedRooms: () => rooms.size };
 
   function track(room_id: RoomId): Tracked {
     const tracked: Tracked = {
@@ -229,7 +229,11 @@ export function createSequencer(
       for (const room of some) room.polledAt = performance.now();
       for (const head of heads) {
         const room = rooms.get(head.room_id);
-        if (room !== undefined) noteHead(room, head.head_rev);
+        if (room === undefined) continue;
+        if (room.position !== null && head.head_rev > room.target && head.head_rev > room.position) {
+          totals.pollsHealed++;
+        }
+        noteHead(room, head.head_rev);
       }
     }
   }

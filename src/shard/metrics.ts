@@ -1,9 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
-import type { Queried } from '../observability/timed.js';
+import type { CallMeter } from '../observability/timed.js';
+import { ERRORS, type ErrorCode } from '../protocol/errors.js';
 import type { Admission } from '../rooms/admission.js';
 import type { BatchWriter } from '../rooms/batch-writer.js';
+import type { Joins } from '../rooms/joins.js';
 import type { Sequencer } from '../rooms/sequencer.js';
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
@@ -16,8 +18,10 @@ export interface ShardMetrics {
   readonly batch: (kind: string, size: number, seconds: number, waits: readonly number[]) => void;
   /** A request arrived. @param seconds since the front received it */
   readonly arrived: (seconds: number) => void;
-  /** An operation of the store ended, well or not. */
-  readonly queried: Queried;
+  /** Times the operations of the store, and counts those under way. */
+  readonly queried: CallMeter;
+  /** A frame was answered with an error. */
+  readonly refused: (code: ErrorCode) => void;
   /** Adds the totals of a shard's parts, once they exist. */
   readonly watch: (totals: ShardTotals) => void;
 }
@@ -31,7 +35,7 @@ export interface ShardTotals {
   readonly caches: Readonly<Record<string, () => { hits: number; misses: number }>>;
 }
 
-export function createShardMetrics(of: { process: number; shard: number }): ShardMetrics {
+export function createShardMetrics(of: { process: number; shard: number; poolSize: number }): ShardMetrics {
   const registry = threadRegistry(`shard-${of.shard}`);
   registry.setDefaultLabels({ process: String(of.process), thread: `shard-${of.shard}` });
   const registers = [registry];
@@ -62,6 +66,23 @@ export function createShardMetrics(of: { process: number; shard: number }): Shar
     buckets: LATENCY_BUCKETS,
     registers,
   });
+  const errors = new Counter({
+    name: 'parley_websocket_errors_total',
+    help: 'Frames answered with an error, by its code.',
+    labelNames: ['code'],
+    registers,
+  });
+  for (const code of Object.keys(ERRORS)) errors.inc({ code }, 0); // so that the first one shows as an increase
+  const underway = new Gauge({
+    name: 'parley_database_operations_underway',
+    help: 'Operations of the database that wait for a connection or an answer.',
+    registers,
+  });
+  new Gauge({
+    name: 'parley_database_pool_size',
+    help: 'Connections to the database that a shard may open.',
+    registers,
+  }).set(of.poolSize);
   return {
     registry,
     batch(kind, count, seconds, waits) {
@@ -71,8 +92,14 @@ export function createShardMetrics(of: { process: number; shard: number }): Shar
       for (const wait of waits) stage.observe({ stage: 'wait' }, wait);
     },
     arrived: (seconds) => stage.observe({ stage: 'to_shard' }, seconds),
-    queried: (operation, ok, seconds) =>
-      queries.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds),
+    queried: {
+      begun: () => underway.inc(),
+      ended(operation, ok, seconds) {
+        underway.dec();
+        queries.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds);
+      },
+    },
+    refused: (code) => errors.inc({ code }),
     watch: (totals) => registerTotals(registers, totals),
   };
 }
@@ -120,15 +147,25 @@ export function shardTotals(parts: {
   readonly sequencer: Sequencer;
   readonly admission: Admission;
   readonly writer: BatchWriter;
+  readonly joins: Joins;
   readonly bus: Bus;
+  readonly log: { leftOut(): number };
 }): ShardTotals {
-  const { sequencer, admission, writer, bus } = parts;
+  const { sequencer, admission, writer, joins, bus, log } = parts;
   return {
     counters: {
       gaps_filled: [
         'Events read from the log because nobody told of them.',
         () => sequencer.totals.gapsFilled,
       ],
+      polls_healed: [
+        'Times that a poll found a change of which nobody had told.',
+        () => sequencer.totals.pollsHealed,
+      ],
+      rooms_joined: ['Rooms joined by sockets, without a place to resume from.', () => joins.totals.joined],
+      rooms_resumed: ['Rooms joined by sockets that said what they had.', () => joins.totals.resumed],
+      messages_replayed: ['Messages given to sockets that resumed or synced.', () => joins.totals.replayed],
+      log_lines_left_out: ['Log lines left out as too many of their kind came.', () => log.leftOut()],
       bus_published: ['Entries and signals sent to other nodes.', () => bus.stats().published],
       bus_dropped: [
         'Entries and signals that could not be sent; the log has them.',

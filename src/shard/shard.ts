@@ -17,7 +17,7 @@ import { searchHandlers } from '../http/search-handlers.js';
 import type { HttpHandler } from '../http/types.js';
 import type { ShardStart, ToShard } from '../ipc/messages.js';
 import { secondsSince } from '../lib/wall-clock.js';
-import { createLogger } from '../observability/logger.js';
+import { createSampledLogger } from '../observability/logger.js';
 import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
@@ -68,22 +68,32 @@ import { connectRelay } from './relay.js';
 
 const STATS_EVERY_MS = 1_000;
 
+/** Tells a request in the log: REST by the id that the client has too, frames by the front's number of the socket. */
+type RequestFields =
+  | { request_id: string; route: string }
+  | { conn: number; type: string }
+  | Record<never, never>;
+
 /**
  * Runs a shard on its port until it is told to drain: everything that happens to its rooms in this process.
  * Resolves when drained; a throw inside is a crash that the front's supervisor answers with a new shard.
  */
 export async function runShard(start: ShardStart): Promise<void> {
   const { config, port, shard } = start;
-  const log = createLogger(config.logLevel, { thread: `shard-${shard}` });
-  const report = (error: unknown) => {
+  const { log, leftOut } = createSampledLogger(config.logLevel, {
+    process: start.index,
+    thread: `shard-${shard}`,
+  });
+  /** @param request what tells the request that it happened in, where it happened in one */
+  const report = (error: unknown, request: RequestFields = {}) => {
     if (error instanceof LogUnavailable || error instanceof StoreUnavailable) {
-      log.warn({ event: 'database_unavailable', cause: String(error.cause ?? error) });
-    } else log.error({ event: 'shard_error', err: error });
+      log.warn({ event: 'database_unavailable', ...request, cause: String(error.cause ?? error) });
+    } else log.error({ event: 'shard_error', ...request, err: error });
   };
   const db = openDatabase(start.databaseUrl, config.dbPoolSize, `parley-shard-${shard}`);
   const outbox = createOutbox(port);
   const where = { shard, shards: config.shards };
-  const metrics = createShardMetrics({ process: start.index, shard });
+  const metrics = createShardMetrics({ process: start.index, shard, poolSize: config.dbPoolSize });
   const messagesLog = timed(messageLog(db), metrics.queried);
   const { linked } = attachmentViews(
     openLinks(config, start.jwtSecret),
@@ -173,7 +183,7 @@ export async function runShard(start: ShardStart): Promise<void> {
           nowMs: Date.now(),
           report,
         });
-  const rooms = roomStore(db);
+  const rooms = timed(roomStore(db), metrics.queried);
   const stopHousekeeping =
     shard !== 0
       ? () => {}
@@ -185,7 +195,9 @@ export async function runShard(start: ShardStart): Promise<void> {
   const handlers: Record<ShardRoute, HttpHandler> = {
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: rooms, announcer })),
-    ...moderationHandlers(moderationService({ store: rooms, moderation: moderationStore(db), announcer })),
+    ...moderationHandlers(
+      moderationService({ store: rooms, moderation: timed(moderationStore(db), metrics.queried), announcer }),
+    ),
     ...messageHandlers({ ...where, messages, reader, markRead }),
     ...searchHandlers({ messages, reader, search: timed(messageSearch(db), metrics.queried) }),
     ...discoveryHandlers({ discover: (words, after, limit) => discoverRooms(db, words, after, limit) }),
@@ -196,13 +208,14 @@ export async function runShard(start: ShardStart): Promise<void> {
   };
 
   /** The client's view of whatever a request ended with. */
-  function refusalFor(error: unknown): Refusal {
+  function refusalFor(error: unknown, request: RequestFields): Refusal {
     if (error instanceof Refusal) return error;
     if (error instanceof LogUnavailable || error instanceof StoreUnavailable || isUnavailable(error)) {
+      log.debug({ event: 'unavailable', ...request });
       return new Refusal('unavailable');
     }
     if (isDangling(error)) return new Refusal('not_found');
-    report(error);
+    report(error, request);
     return new Refusal('internal');
   }
 
@@ -215,7 +228,10 @@ export async function runShard(start: ShardStart): Promise<void> {
       await (request.type === 'send_message' ? work : inTime(work));
     } catch (error) {
       liveness.late = true; // whatever the work still comes to, it is answered
-      replyError(outbox, request, refusalFor(error));
+      const { conn, type } = request;
+      const refusal = refusalFor(error, { conn, type });
+      metrics.refused(refusal.problem.code);
+      replyError(outbox, request, refusal);
     }
   }
 
@@ -232,7 +248,8 @@ export async function runShard(start: ShardStart): Promise<void> {
       });
       outbox.post({ t: 'http', id, status, at: outbox.bytes(body) });
     } catch (error) {
-      const refused = refusalFor(error).problem;
+      const { request_id, route } = request;
+      const refused = refusalFor(error, { request_id, route }).problem;
       const { status } = ERRORS[refused.code];
       outbox.post({
         t: 'http',
@@ -247,7 +264,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   let underway = 0;
   const track = (work: Promise<void>) => {
     underway++;
-    void work.catch(report).finally(() => underway--);
+    void work.catch((error: unknown) => report(error)).finally(() => underway--);
   };
   let drained!: () => void;
   const done = new Promise<void>((resolve) => {
@@ -300,7 +317,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
   }
 
-  metrics.watch(shardTotals({ sequencer, admission, writer, bus }));
+  metrics.watch(shardTotals({ sequencer, admission, writer, joins, bus, log: { leftOut } }));
 
   let databaseUp = true;
   let utilization = performance.eventLoopUtilization();
@@ -314,6 +331,7 @@ export async function runShard(start: ShardStart): Promise<void> {
       stats: {
         utilization: performance.eventLoopUtilization(now, utilization).utilization,
         database_up: databaseUp,
+        redis_up: config.redis === null ? null : bus.healthy(),
       },
     });
     utilization = now;

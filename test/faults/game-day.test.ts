@@ -1,0 +1,116 @@
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { alerts, expressionOf } from '../../scripts/grafana/rules.js';
+import { migrateDatabase } from '../helpers/database-schema.js';
+import { must, until } from '../helpers/deadline.js';
+import { type Load, startLoad } from '../helpers/load.js';
+import { createCluster, type PostgresCluster } from '../helpers/postgres-cluster.js';
+import { hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
+import { hasRedis, type RedisServer, startRedis } from '../helpers/redis.js';
+import { restClient } from '../helpers/rest-client.js';
+import { type Server, startServer } from '../helpers/server-process.js';
+
+const TOLD_WITHIN_MS = 60_000;
+
+/** A game day: each fault is caused for real, and the alert that should tell of it is asked whether it does. */
+describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without prometheus or redis-server)', () => {
+  let cluster: PostgresCluster;
+  let redis: RedisServer;
+  let server: Server;
+  let prometheus: Prometheus;
+  let load: Load;
+
+  beforeAll(async () => {
+    cluster = await createCluster({
+      directory: await mkdtemp(join(inject('runDirectory'), 'cluster-')),
+      durable: false,
+    });
+    const admin = postgres(cluster.url('postgres'), { max: 1 });
+    await admin`create database parley`;
+    await admin.end();
+    await migrateDatabase(cluster.url('parley'));
+    redis = await startRedis();
+    server = await startServer({
+      env: {
+        DATABASE_URL: cluster.url('parley'),
+        REDIS_URL: redis.url,
+        SHARDS: '2',
+        PARLEY_TEST_FAULTS: '1',
+        AUTH_RATE_LIMIT_PER_MINUTE: '20',
+      },
+    });
+    prometheus = await startPrometheus([server.metricsPort]);
+    load = await startLoad({ server: () => server, members: 4, rooms: 4, ordered: false });
+    await load.acks(100);
+  }, 90_000);
+  afterAll(async () => {
+    server.kill('SIGKILL');
+    await cluster.stop('immediate');
+  });
+
+  /** Waits until the alert's whole expression holds, without its `for`, or no longer does. */
+  async function tells(name: string, holds = true): Promise<void> {
+    const alert = must(
+      alerts.find((each) => each.name === name),
+      name,
+    );
+    const asks = async (): Promise<boolean> => (await prometheus.query(expressionOf(alert))).length > 0;
+    await until(async () => (await asks()) === holds, `${name} ${holds ? 'told' : 'quiet'}`, TOLD_WITHIN_MS);
+  }
+
+  const quiet = [
+    'ParleyDown',
+    'ParleyDatabaseDown',
+    'ParleyBusDown',
+    'ParleyShardCrashes',
+    'ParleyLoginsRefused',
+  ];
+
+  test('a server that is well sets off none of these', { timeout: TOLD_WITHIN_MS }, async () => {
+    await until(async () => (await prometheus.query('up == 1')).length === 1, 'a scrape');
+    for (const name of quiet) await tells(name, false);
+  });
+
+  test('Redis away: ParleyBusDown', { timeout: 2 * TOLD_WITHIN_MS }, async () => {
+    await redis.stop();
+    await tells('ParleyBusDown');
+    await redis.start();
+    await tells('ParleyBusDown', false);
+  });
+
+  test('PostgreSQL away: ParleyDatabaseDown and ParleySendsFail', {
+    timeout: 3 * TOLD_WITHIN_MS,
+  }, async () => {
+    await cluster.stop('immediate');
+    await tells('ParleyDatabaseDown');
+    await tells('ParleySendsFail');
+    await cluster.start();
+    await tells('ParleyDatabaseDown', false);
+    await load.acks(20);
+  });
+
+  test('a shard that crashes: ParleyShardCrashes', { timeout: TOLD_WITHIN_MS }, async () => {
+    server.writeLine('{"crash_shard": 1}');
+    await tells('ParleyShardCrashes');
+    await load.acks(20);
+  });
+
+  test('somebody who guesses passwords: ParleyLoginsRefused', { timeout: TOLD_WITHIN_MS }, async () => {
+    const rest = restClient(server.url);
+    const guess = () => rest.login({ email: 'ann@example.org', password: 'a guess of somebody' });
+    const guessing = setInterval(() => void Promise.all([guess(), guess()]).catch(() => undefined), 50);
+    try {
+      await tells('ParleyLoginsRefused');
+    } finally {
+      clearInterval(guessing);
+    }
+  });
+
+  test('a process that is killed: ParleyDown', { timeout: TOLD_WITHIN_MS }, async () => {
+    expect(await load.finish()).toEqual([]);
+    server.kill('SIGKILL');
+    await tells('ParleyDown');
+  });
+});

@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { alerts, recordings, runbookOf } from '../../scripts/grafana/rules.js';
+import { upload } from '../helpers/attachments.js';
+import { must, until } from '../helpers/deadline.js';
+import { type Load, startLoad } from '../helpers/load.js';
+import { createMember } from '../helpers/member-view.js';
+import { hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
+import { newAccount, refusalOf, restClient } from '../helpers/rest-client.js';
+import { type Server, startServerWithDatabase } from '../helpers/server-process.js';
+import { connect } from '../helpers/ws-client.js';
+
+const DASHBOARDS = 'grafana/dashboards';
+
+interface Target {
+  readonly where: string;
+  readonly expr: string;
+}
+
+interface PanelJson {
+  readonly title: string;
+  readonly type: string;
+  readonly description?: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+const panels = readdirSync(DASHBOARDS).flatMap((file) => {
+  const { panels } = JSON.parse(readFileSync(join(DASHBOARDS, file), 'utf8')) as { panels: PanelJson[] };
+  return panels.filter(({ type }) => type !== 'row').map((panel) => ({ file, ...panel }));
+});
+
+/** Every query there is: Grafana's variables replaced, alerts without their thresholds. */
+const targets: readonly Target[] = [
+  ...panels.flatMap(({ file, title, targets = [] }) =>
+    targets.map(({ expr }) => ({
+      where: `${file}: ${title}`,
+      expr: expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '30s'),
+    })),
+  ),
+  ...alerts.flatMap(({ name, conditions }) => conditions.map(({ expr }) => ({ where: name, expr }))),
+  ...recordings.map(({ record }) => ({ where: 'a recording', expr: record })),
+];
+
+test('every panel says what it shows and what to do when it is red, and every alert has its runbook', () => {
+  const mute = panels.filter(
+    ({ description }) => !/.+\n\n\*\*When it is red:\*\* .+/.test(description ?? ''),
+  );
+  expect(mute.map(({ title }) => title)).toEqual([]);
+  const missing = alerts.filter((alert) => !existsSync(`docs/runbooks/${runbookOf(alert)}.md`));
+  expect(missing.map(({ name }) => name)).toEqual([]);
+  const written = readdirSync('docs/runbooks').filter((page) => page !== 'README.md');
+  expect(written.sort()).toEqual(alerts.map((alert) => `${runbookOf(alert)}.md`).sort());
+});
+
+test('every alert and runbook that a panel names exists', () => {
+  const named = panels.flatMap(({ description = '' }) => description.match(/\bParley[A-Z]\w+/g) ?? []);
+  const known = new Set(alerts.map(({ name }) => name));
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
+describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has no prometheus)', () => {
+  test('promtool finds nothing wrong with the configuration, the rules and what they are tested for', () => {
+    const promtool = (...args: string[]) =>
+      execFileSync('promtool', args, { encoding: 'utf8', stdio: 'pipe' });
+    promtool('check', 'config', 'grafana/prometheus/prometheus.yml');
+    promtool('check', 'rules', 'grafana/prometheus/rules.yml');
+    promtool('test', 'rules', 'grafana/prometheus/rules.test.yml');
+  });
+
+  describe('on two processes under load', () => {
+    let server: Server;
+    let prometheus: Prometheus;
+    let load: Load;
+
+    beforeAll(async () => {
+      server = await startServerWithDatabase({ PROCESSES: '2', SHARDS: '1' });
+      prometheus = await startPrometheus([server.metricsPort]);
+      load = await startLoad({ server: () => server, members: 6, rooms: 3, ordered: false });
+      await load.acks(100);
+      await doOtherThings(server, load);
+      const rest = restClient(server.url);
+      const seen = 'count_over_time(parley_http_request_seconds_count{route="get_me",code="ok"}[5m])';
+      await until(
+        async () => {
+          await rest.get('/users/me', load.owner.token);
+          await rest.get(`/attachments/${load.owner.id}`, load.owner.token); // not found, and counted
+          return Number((await prometheus.query(seen))[0]?.value[1]) >= 5;
+        },
+        'some scrapes under REST requests',
+        60_000,
+      );
+    }, 120_000);
+
+    test('every query of a panel, alert or recording gives data, and knows every metric that it names', {
+      timeout: 120_000,
+    }, async () => {
+      await load.acks(100);
+      const known = await prometheus.names();
+      const unknown = targets.flatMap(({ where, expr }) =>
+        namesIn(expr)
+          .filter((name) => !known.has(name))
+          .map((name) => `${where}: ${name}`),
+      );
+      expect(unknown).toEqual([]);
+      const empty: string[] = [];
+      for (const { where, expr } of targets) {
+        const samples = await prometheus.query(expr);
+        if (!samples.some(({ value }) => Number.isFinite(Number(value[1])))) empty.push(`${where}: ${expr}`);
+      }
+      expect(empty).toEqual([]);
+    });
+
+    test('the figures are those of both processes, and agree with what was done', async () => {
+      const processes = await prometheus.query('count by (process) (parley_ready == 1)');
+      expect(processes.map(({ metric }) => metric.process).sort()).toEqual(['0', '1']);
+      const acked = load.senders.reduce((sum, sender) => sum + sender.acked(), 0);
+      const committed = async () =>
+        Number(
+          must((await prometheus.query('sum(parley_changes_committed_total{kind="send"})'))[0]).value[1],
+        );
+      await until(async () => (await committed()) >= acked, 'all messages counted');
+      expect(await load.finish()).toEqual([]);
+    });
+  });
+});
+
+/** What not every load does: reads, a refused log-in, a bad frame, a resume, a reader that pauses. */
+async function doOtherThings(server: Server, load: Load): Promise<void> {
+  const rest = restClient(server.url);
+  const account = await newAccount(rest);
+  const wrong = await rest.login({ email: account.email, password: 'not the password' });
+  expect(refusalOf(wrong)).toEqual({ status: 401, code: 'invalid_credentials' });
+  const roomId = must(load.roomIds[0]);
+  expect((await rest.messages(load.owner.token, roomId)).status).toBe(200);
+  const client = await connect({ wsUrl: server.wsUrl, token: load.owner.token, encoding: 'msgpack' });
+  await client.ask('resume', { rooms: [{ room_id: roomId, since: 0 }] });
+  await client.request('sync', { since: 0, limit: 10 }, roomId);
+  await client.request('no_such_frame');
+  client.socket.close();
+  const text = { name: 'a.txt', type: 'text/plain', bytes: Buffer.from('an attachment') };
+  expect((await upload(server.url, load.owner.token, roomId, text)).status).toBe(201);
+  const slow = createMember({
+    wsUrl: () => server.wsUrl,
+    account: load.owner,
+    encoding: 'json',
+    mayMiss: true,
+  });
+  await slow.connect();
+  await slow.join(roomId);
+  must(slow.client()).socket.pause();
+}
+
+/** Metric names in an expression: what isn't a function, keyword, label or string. */
+function namesIn(expr: string): string[] {
+  const bare = expr
+    .replaceAll(/"[^"]*"/g, '')
+    .replaceAll(/\{[^}]*\}/g, '')
+    .replaceAll(/\[[^\]]*\]/g, '');
+  return bare.match(/\b(?:parley|process|nodejs|up)[\w:]*_[\w:]+|\bup\b|\bparley:[\w:]+/g) ?? [];
+}
