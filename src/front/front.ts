@@ -92,6 +92,7 @@ export async function startFront(options: {
     },
     setLogLevel(level) {
       log.level = level;
+      transfer.setLogLevel(level);
       for (let shard = 0; shard < config.shards; shard++) links().tell(shard, { t: 'log_level', level });
     },
     async drain() {

@@ -41,6 +41,7 @@ export interface TransferExchange {
 export interface TransferLink {
   open(request: WithoutId<Opening>, events: TransferEvents): TransferExchange;
   http(call: ShardCall): Promise<TransferAnswer>;
+  setLogLevel(level: string): void;
   /** As of the last check; true before the first. */
   storageUp(): boolean;
   /** Exchanges under way. */
@@ -55,10 +56,11 @@ export function startTransfer(options: {
   readonly config: Config;
   readonly databaseUrl: string;
   readonly jwtSecret: string;
+  readonly index: number;
   readonly cpu: CpuPool;
   readonly log: Logger;
 }): TransferLink {
-  const { config, databaseUrl, jwtSecret, cpu, log } = options;
+  const { config, databaseUrl, jwtSecret, index, cpu, log } = options;
   const pool = new Piscina<TransferStart, void>({
     // dist/src/front/transfer-link.js → dist/workers/transfer.js
     filename: fileURLToPath(new URL('../../workers/transfer.js', import.meta.url)),
@@ -83,13 +85,15 @@ export function startTransfer(options: {
     const own = channel.port1;
     port = own;
     own.on('message', (message: FromTransfer) => receive(own, message));
-    pool.run({ config, databaseUrl, jwtSecret, port: channel.port2 }, { transferList: [channel.port2] }).then(
-      () => ended(),
-      (error: unknown) => {
-        if (!closing) log.error({ event: 'transfer_crashed', err: error });
-        ended();
-      },
-    );
+    pool
+      .run({ config, databaseUrl, jwtSecret, index, port: channel.port2 }, { transferList: [channel.port2] })
+      .then(
+        () => ended(),
+        (error: unknown) => {
+          if (!closing) log.error({ event: 'transfer_crashed', err: error });
+          ended();
+        },
+      );
   }
 
   /** The thread is gone: whoever waited for it is told, and it is started again. */
@@ -178,6 +182,7 @@ export function startTransfer(options: {
       new Promise((resolve) => {
         open({ t: 'http', ...call }, { answered: resolve });
       }),
+    setLogLevel: (level) => send({ t: 'log_level', level }),
     storageUp: () => storageUp && port !== null,
     underway: () => exchanges.size,
     totals,

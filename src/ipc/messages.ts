@@ -248,7 +248,7 @@ export type ToTransfer =
   | { readonly t: 'pull'; readonly id: number; readonly bytes: number }
   /** The client is gone, or has been answered: the exchange is over, nothing more is said of it. */
   | { readonly t: 'cancel'; readonly id: number }
-  | Extract<ToShard, { t: 'cpu_done' | 'drain' }>;
+  | Extract<ToShard, { t: 'cpu_done' | 'drain' | 'log_level' }>;
 
 export type FromTransfer =
   | {
@@ -277,4 +277,4 @@ export type FromTransfer =
   | Extract<ToFront, { t: 'cpu' | 'drained' }>;
 
 /** What the transfer thread is started with. */
-export type TransferStart = Pick<ShardStart, 'config' | 'databaseUrl' | 'jwtSecret' | 'port'>;
+export type TransferStart = Pick<ShardStart, 'config' | 'databaseUrl' | 'jwtSecret' | 'index' | 'port'>;

@@ -35,13 +35,13 @@ const ONE_REQUEST_BYTES = 16 * 1_024 * 1_024; // a direct upload above it goes i
  */
 export async function runTransfer(start: TransferStart): Promise<void> {
   const { config, port, jwtSecret } = start;
-  const log = createLogger(config.logLevel, { thread: 'transfer' });
-  const report = (error: unknown): void => {
+  const log = createLogger(config.logLevel, { process: start.index, thread: 'transfer' });
+  const report = (error: unknown, request: { request_id?: string } = {}): void => {
     if (error instanceof StorageUnavailable)
-      log.warn({ event: 'storage_unavailable', cause: String(error.cause) });
+      log.warn({ event: 'storage_unavailable', ...request, cause: String(error.cause) });
     else if (error instanceof StoreUnavailable)
-      log.warn({ event: 'database_unavailable', cause: String(error.cause) });
-    else log.error({ event: 'transfer_error', err: error });
+      log.warn({ event: 'database_unavailable', ...request, cause: String(error.cause) });
+    else log.error({ event: 'transfer_error', ...request, err: error });
   };
   const post = (message: FromTransfer): void => {
     const moved = 'bytes' in message && typeof message.bytes !== 'number' ? [message.bytes.buffer] : [];
@@ -97,15 +97,15 @@ export async function runTransfer(start: TransferStart): Promise<void> {
         : storage.presignParts(key, file_size, file_type, lifeMs),
   });
 
-  function refusalFor(error: unknown): Refusal {
+  function refusalFor(error: unknown, request: { request_id?: string }): Refusal {
     if (error instanceof Refusal) return error;
     if (error instanceof StorageUnavailable || error instanceof StoreUnavailable || isUnavailable(error)) {
-      report(error);
+      report(error, request);
       return new Refusal('unavailable');
     }
     if (error instanceof ClientGone) return new Refusal('unavailable'); // that nobody reads
     if (isDangling(error)) return new Refusal('not_found');
-    report(error);
+    report(error, request);
     return new Refusal('internal');
   }
 
@@ -116,12 +116,16 @@ export async function runTransfer(start: TransferStart): Promise<void> {
   });
 
   /** Answers an exchange with what `work` comes to; null: it has been answered otherwise. */
-  async function answer(id: number, work: Promise<Success | null>): Promise<void> {
+  async function answer(
+    id: number,
+    work: Promise<Success | null>,
+    request: { request_id?: string } = {},
+  ): Promise<void> {
     try {
       const result = await work;
       if (result !== null) post({ t: 'answer', id, ...result });
     } catch (error) {
-      const refused = refusalFor(error).problem;
+      const refused = refusalFor(error, request).problem;
       const retryAfterMs = refused.retry_after_ms;
       post({
         t: 'answer',
@@ -158,7 +162,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
   let underway = 0;
   const track = (work: Promise<void>): void => {
     underway++;
-    void work.catch(report).finally(() => underway--);
+    void work.catch((error: unknown) => report(error)).finally(() => underway--);
   };
   let drained!: () => void;
   const done = new Promise<void>((resolve) => {
@@ -174,7 +178,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
   function receive(message: ToTransfer): void {
     switch (message.t) {
       case 'http':
-        return track(answer(message.id, rest(message)));
+        return track(answer(message.id, rest(message), { request_id: message.request_id }));
       case 'upload':
         return track(
           answer(
@@ -200,6 +204,9 @@ export async function runTransfer(start: TransferStart): Promise<void> {
         return downloads.cancel(message.id);
       case 'cpu_done':
         return cpu.done(message);
+      case 'log_level':
+        log.level = message.level;
+        return;
       case 'drain':
         return void drain();
       default:
