@@ -180,6 +180,18 @@ export function registerSockets(
     if (topics.unsubscribe(socket, room_id)) release(socket, room_id);
   }
 
+  /** Ends subscriptions that stand on a membership from before `beforeMs`; somebody who came back keeps his. */
+  function revoke(room_id: RoomId, user_id: UserId | null, beforeMs: number): void {
+    let isBack = false;
+    const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
+    for (const socket of whom) {
+      const joinedMs = topics.joinedMs(socket, room_id);
+      if (joinedMs !== null && joinedMs > beforeMs) isBack = true;
+      else unsubscribe(socket, room_id);
+    }
+    if (!isBack) presence.removed(room_id, user_id);
+  }
+
   function release(socket: { readonly enc: Encoding }, room_id: RoomId): void {
     const links = deps.links();
     links.tell(shardOf(room_id, links.shards), { t: 'release', room_id, enc: socket.enc });
@@ -286,8 +298,8 @@ export function registerSockets(
   const events: ShardEvents = {
     reply(reply: FrameReply, bytes, request) {
       const socket = sockets.get(reply.conn);
-      for (const { room_id, rev, members } of reply.subscribe ?? []) {
-        const fresh = socket !== undefined && topics.subscribe(socket, room_id, rev);
+      for (const { room_id, rev, members, joined_ms } of reply.subscribe ?? []) {
+        const fresh = socket !== undefined && topics.subscribe(socket, room_id, rev, joined_ms);
         if (!fresh && request !== null) release(request, room_id);
         if (socket?.caller) presence.joined(socket.caller.user_id, room_id, members, socket);
       }
@@ -319,10 +331,16 @@ export function registerSockets(
         sendBytes(socket, socket.enc === Encoding.json ? json : msgpack);
       }
     },
-    revoke({ room_id, user_id }) {
-      const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
-      for (const socket of whom) unsubscribe(socket, room_id);
-      presence.removed(room_id, user_id);
+    revoke: ({ room_id, user_id, before_ms }) => revoke(room_id, user_id, before_ms),
+    standingsChanged({ changes }) {
+      const { shards, tell } = deps.links();
+      for (let shard = 0; shard < shards; shard++) {
+        const theirs = changes.filter(({ room_id }) => room_id === null || shardOf(room_id, shards) === shard);
+        if (theirs.length > 0) tell(shard, { t: 'standings_changed', changes: theirs });
+      }
+      // At once too, as the shard may be starting again.
+      for (const { room_id, user_id, ended, at_ms } of changes)
+        if (ended && room_id !== null) revoke(room_id, user_id, at_ms);
     },
     sessionsEnded({ ended, watched }) {
       const fresh = watched ? deps.sessions().heard(ended) : deps.sessions().end(ended);

@@ -81,6 +81,10 @@ export type ToShard =
   | { readonly t: 'cpu_done'; readonly id: number; readonly ok: false; readonly overloaded: boolean }
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
   | { readonly t: 'notice'; readonly notice: Notice }
+  /** What the watch over the database found, to each shard what concerns its rooms or every room. */
+  | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  /** Tells other nodes of this node's presence, by the bus: what `presence_heard` brings them. */
+  | { readonly t: 'presence_told'; readonly partition: number; readonly news: PresenceNews }
   /** Asks for the thread's figures. */
   | { readonly t: 'metrics'; readonly id: number }
   | { readonly t: 'log_level'; readonly level: string }
@@ -108,6 +112,19 @@ export interface Grant {
   readonly room_id: RoomId;
   readonly rev: number;
   readonly members: number;
+  /** When the user's membership began, epoch ms by the database's clock. */
+  readonly joined_ms: number;
+}
+
+/**
+ * Somebody's (null: everybody's) role, mute, slow mode or membership in a room changed; without a room, an account.
+ * `ended`: nothing of what was granted before `at_ms` (as Grant.joined_ms) holds any more.
+ */
+export interface StandingChange {
+  readonly room_id: RoomId | null;
+  readonly user_id: UserId | null;
+  readonly ended: boolean;
+  readonly at_ms: number;
 }
 
 /** What other shards of the process must hear of. */
@@ -115,6 +132,23 @@ export interface Notice {
   readonly kind: 'user_changed';
   readonly user_id: UserId;
 }
+
+/** A user as another node has him: with what he chose to be shown as (null: not read yet), and rooms he is in. */
+export type PresentElsewhere = readonly [
+  user_id: UserId,
+  username: string,
+  chosen: Status | null,
+  rooms: readonly RoomId[],
+];
+
+/**
+ * What a node tells of presence. `here`: users with sockets, all or some of their rooms; a user who is told of no
+ * more for long is gone. `gone`: they have no socket there any more. `alive`: the node is; `bye`: it is leaving.
+ */
+export type PresenceNews =
+  | { readonly kind: 'here'; readonly node: string; readonly users: readonly PresentElsewhere[] }
+  | { readonly kind: 'gone'; readonly node: string; readonly user_ids: readonly UserId[] }
+  | { readonly kind: 'alive' | 'bye'; readonly node: string };
 
 /** CPU work that the front runs in its second Piscina pool for a shard. */
 export type CpuTask =
@@ -173,8 +207,17 @@ export type ToFront =
   | { readonly t: 'resync'; readonly room_id: RoomId; readonly rev: number }
   /** An event for all sockets of one user. */
   | { readonly t: 'to_user'; readonly user_id: UserId; readonly json: Slice; readonly msgpack: Slice }
-  /** The user may not receive this room any more (or, with null, nobody may). */
-  | { readonly t: 'revoke'; readonly room_id: RoomId; readonly user_id: UserId | null }
+  /** The user (null: nobody) may receive this room no more, except by a membership that began after `before_ms`. */
+  | {
+      readonly t: 'revoke';
+      readonly room_id: RoomId;
+      readonly user_id: UserId | null;
+      readonly before_ms: number;
+    }
+  /** What the watch over the database found. */
+  | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  /** Presence on another node. */
+  | { readonly t: 'presence_heard'; readonly news: PresenceNews }
   /** These sessions have ended; `watched` if it comes from the watch over the database, also when there is none. */
   | { readonly t: 'sessions_ended'; readonly ended: readonly EndedSession[]; readonly watched: boolean }
   | { readonly t: 'statuses'; readonly users: readonly StatusChange[] }

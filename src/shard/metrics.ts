@@ -129,6 +129,11 @@ export function shardTotals(parts: {
         'Events read from the log because nobody told of them.',
         () => sequencer.totals.gapsFilled,
       ],
+      head_polls: ['Statements that asked for heads of rooms.', () => sequencer.totals.polls],
+      poll_heals: [
+        'Times that a poll found changes of a room that nobody had told of.',
+        () => sequencer.totals.pollHeals,
+      ],
       bus_published: ['Entries and signals sent to other nodes.', () => bus.stats().published],
       bus_dropped: [
         'Entries and signals that could not be sent; the log has them.',
