@@ -51,6 +51,7 @@ export async function startFront(options: {
     metrics,
     sessions: () => present(parts.sessions),
     log,
+    solo: config.redis === null && options.hubPath === null,
   });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   const transfer = startTransfer({ ...options, cpu });

@@ -65,6 +65,8 @@ export function registerSockets(
     readonly sessions: () => Sessions;
     readonly metrics: FrontMetrics;
     readonly log: Logger;
+    /** There are no other nodes. */
+    readonly solo: boolean;
   },
 ): Sockets {
   const { config, log, metrics } = deps;
@@ -73,7 +75,7 @@ export function registerSockets(
   const byUser = new Map<UserId, Set<Socket>>();
   const byAddress = new Map<string, number>();
   const topics = createTopics(app);
-  const presence = startPresence(topics, deps.links);
+  const presence = startPresence(topics, deps.links, deps.solo);
   const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
   const closes = new Map<number, number>();
   const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
@@ -335,7 +337,9 @@ export function registerSockets(
     standingsChanged({ changes }) {
       const { shards, tell } = deps.links();
       for (let shard = 0; shard < shards; shard++) {
-        const theirs = changes.filter(({ room_id }) => room_id === null || shardOf(room_id, shards) === shard);
+        const theirs = changes.filter(
+          ({ room_id }) => room_id === null || shardOf(room_id, shards) === shard,
+        );
         if (theirs.length > 0) tell(shard, { t: 'standings_changed', changes: theirs });
       }
       // At once too, as the shard may be starting again.
@@ -357,6 +361,7 @@ export function registerSockets(
     events,
     bye() {
       leaving = true;
+      presence.bye();
       for (const socket of sockets.values()) {
         const payload = {
           reason: 'restarting',

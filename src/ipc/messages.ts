@@ -234,6 +234,7 @@ export interface ShardStats {
   /** Share of the last second that the thread's event loop was busy, 0–1. */
   readonly utilization: number;
   readonly database_up: boolean;
+  readonly bus_healthy: boolean;
 }
 
 export interface ShardBatch {

@@ -180,10 +180,7 @@ export function createJoins(
             return { room_id: request.room_id, ...refusalOf(error).problem };
           }
         });
-        done(
-          outcomes,
-          new Map(states.flatMap((state) => (state ? [[state.room_id, state]] : []))),
-        );
+        done(outcomes, new Map(states.flatMap((state) => (state ? [[state.room_id, state]] : []))));
       } finally {
         for (const hold of holds) hold.end();
         underWay.delete(joining);

@@ -236,7 +236,8 @@ export function createSequencer(
       for (const head of heads) {
         const room = rooms.get(head.room_id);
         if (room === undefined) continue;
-        if (room.position !== null && head.head_rev > Math.max(room.target, room.position)) totals.pollHeals++;
+        if (room.position !== null && head.head_rev > Math.max(room.target, room.position))
+          totals.pollHeals++;
         noteHead(room, head.head_rev);
       }
     }

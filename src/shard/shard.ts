@@ -20,8 +20,8 @@ import { createLogger } from '../observability/logger.js';
 import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
-import { accountRemoval } from '../rooms/account-removal.js';
 import { shardOf, type UserId } from '../protocol/ids.js';
+import { accountRemoval } from '../rooms/account-removal.js';
 import { createAdmission } from '../rooms/admission.js';
 import { type AttachmentViews, attachmentViews } from '../rooms/attachment-view.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
@@ -38,9 +38,9 @@ import { createSequencer, type EventSink } from '../rooms/sequencer.js';
 import { createSlowMode } from '../rooms/slow-mode.js';
 import { createTyping } from '../rooms/typing.js';
 import { accountRemovalStore } from '../store/account-removal.js';
+import { changesSince, purgeStandingChanges } from '../store/changes.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { discoverRooms } from '../store/discovery.js';
-import { changesSince, purgeStandingChanges } from '../store/changes.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
@@ -337,6 +337,7 @@ export async function runShard(start: ShardStart): Promise<void> {
       stats: {
         utilization: performance.eventLoopUtilization(now, utilization).utilization,
         database_up: databaseUp,
+        bus_healthy: bus.healthy(),
       },
     });
     utilization = now;

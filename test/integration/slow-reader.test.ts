@@ -85,7 +85,11 @@ test('a reader that never reads again is closed with 4009, and others miss nothi
   await talk(talker, roomId, MESSAGES);
   const metric = async (): Promise<string> =>
     (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text();
-  await until(async () => /parley_websocket_closes_total\{code="4009"/.test(await metric()), 'the close', CLOSE_DEADLINE_MS);
+  await until(
+    async () => /parley_websocket_closes_total\{code="4009"/.test(await metric()),
+    'the close',
+    CLOSE_DEADLINE_MS,
+  );
   client.socket.resume();
   const { code } = await within(client.closed, 30_000, 'the close');
   expect([4009, 1006]).toContain(code);
