@@ -13,7 +13,8 @@ import type { Presence } from './presence.js';
  */
 const ALIVE_EVERY_MS = 1_000;
 const NODE_SILENT_MS = 3_500; // three of its signs of life are missing; below the grace of presence.ts
-const TOLD_AGAIN_MS = 25_000; // three rounds: a user or room that a node told of no more
+const DEAF_MS = 1_500; // the bus counts as away; it says so sooner, also for a hiccup
+const ROUNDS_KEPT = 3; // a user or room that a node didn't tell of in so many rounds is gone
 const SLICES_PER_TICK = 2; // of PARTITIONS: a round takes 8 s at four ticks a second
 const SLICES_FOR_A_NEW_NODE = 16; // it knows everything within about a second
 const USERS_PER_SIGNAL = 200;
@@ -30,14 +31,17 @@ interface Mine {
   fresh: RoomId[] | null;
 }
 
-/** A user of another node: when it was last told that he is there, and in which rooms. */
+/** A user of another node: in which of its rounds it last told that he is there, and in which rooms. */
 interface Theirs {
-  heardAt: number;
+  told: number;
   readonly rooms: Map<RoomId, number>;
 }
 
 interface Node {
   heardAt: number;
+  /** Its present round by its own count, and how many of them were heard of. */
+  round: number;
+  rounds: number;
   readonly users: Map<UserId, Theirs>;
 }
 
@@ -71,6 +75,8 @@ export function createPresenceElsewhere(deps: {
   let aliveAt = Number.NEGATIVE_INFINITY;
   let slice = 0;
   let hurried = 0; // slices to be told soon, as a new node has come
+  let round = 0;
+  let deafSince: number | null = null;
   let deafUntil = Number.NEGATIVE_INFINITY;
 
   const of = (user_id: UserId) => mine[partitionOf(user_id)] as Map<UserId, Mine>;
@@ -113,6 +119,7 @@ export function createPresenceElsewhere(deps: {
     hurried = Math.max(0, hurried - count);
     for (let i = 0; i < count; i++) {
       slice = (slice + 1) % PARTITIONS;
+      if (slice === 0) round++;
       const users = [...(mine[slice] ?? [])].map(
         ([user_id, { username, rooms }]): PresentElsewhere => [
           user_id,
@@ -129,7 +136,7 @@ export function createPresenceElsewhere(deps: {
     const known = nodes.get(id);
     if (known !== undefined) return known;
     if (nodes.size >= NODES_MAX) return null;
-    const fresh = { heardAt: now(), users: new Map<UserId, Theirs>() };
+    const fresh = { heardAt: now(), round: 0, rounds: 0, users: new Map<UserId, Theirs>() };
     nodes.set(id, fresh);
     hurried = PARTITIONS;
     return fresh;
@@ -139,17 +146,17 @@ export function createPresenceElsewhere(deps: {
     let theirs = from.users.get(user_id);
     if (theirs === undefined) {
       if (from.users.size >= USERS_PER_NODE_MAX) return;
-      theirs = { heardAt: now(), rooms: new Map() };
+      theirs = { told: from.rounds, rooms: new Map() };
       from.users.set(user_id, theirs);
       presence.connected(user_id, username);
     }
-    theirs.heardAt = now();
+    theirs.told = from.rounds;
     // The earlier choice that is known here may be the fresher one: only where none is.
     if (chosen !== null && presence.chosenBy(user_id) === null)
       presence.read([{ user_id, username, status: chosen }]);
     for (const room_id of rooms) {
       if (!theirs.rooms.has(room_id) && theirs.rooms.size >= ROOMS_TOLD_MAX) continue;
-      theirs.rooms.set(room_id, now());
+      theirs.rooms.set(room_id, from.rounds);
       presence.appeared(user_id, room_id);
     }
   }
@@ -170,20 +177,26 @@ export function createPresenceElsewhere(deps: {
   }
 
   function expire(time: number): void {
-    if (!deps.hears()) deafUntil = time;
+    deafSince = deps.hears() ? null : (deafSince ?? time);
+    if (deafSince !== null && time - deafSince >= DEAF_MS) deafUntil = time;
     for (const [id, from] of nodes) {
       const heardAt = Math.max(from.heardAt, deafUntil);
       if (time - heardAt > NODE_SILENT_MS) forgetNode(id, from, heardAt);
-      else expireUsers(from, time - TOLD_AGAIN_MS);
     }
   }
 
+  function heardRound(from: Node, theirRound: number): void {
+    if (theirRound === from.round) return;
+    from.round = theirRound;
+    from.rounds++;
+    expireUsers(from, from.rounds - ROUNDS_KEPT);
+  }
+
   function expireUsers(from: Node, before: number): void {
-    if (deafUntil > before) return;
     for (const [user_id, theirs] of from.users) {
-      if (theirs.heardAt < before) gone(from, user_id, theirs.heardAt);
-      for (const [room_id, heardAt] of theirs.rooms) {
-        if (heardAt >= before) continue;
+      if (theirs.told < before) gone(from, user_id, now());
+      for (const [room_id, told] of theirs.rooms) {
+        if (told >= before) continue;
         theirs.rooms.delete(room_id);
         if (!isElsewhere(user_id, room_id)) presence.left(user_id, room_id);
       }
@@ -225,7 +238,8 @@ export function createPresenceElsewhere(deps: {
       from.heardAt = now();
       if (news.kind === 'here') for (const user of news.users) here(from, user);
       else if (news.kind === 'gone') for (const user_id of news.user_ids) gone(from, user_id, now());
-      else if (news.kind === 'bye') forgetNode(news.node, from, now());
+      else if (news.kind === 'alive') heardRound(from, news.round);
+      else forgetNode(news.node, from, now());
     },
     tick() {
       const time = now();
@@ -233,7 +247,7 @@ export function createPresenceElsewhere(deps: {
       tellSlices();
       if (time - aliveAt < ALIVE_EVERY_MS) return;
       aliveAt = time;
-      deps.tell(0, { kind: 'alive', node });
+      deps.tell(0, { kind: 'alive', node, round });
       expire(time);
     },
     close: () => deps.tell(0, { kind: 'bye', node }),

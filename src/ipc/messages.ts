@@ -143,12 +143,14 @@ export type PresentElsewhere = readonly [
 
 /**
  * What a node tells of presence. `here`: users with sockets, all or some of their rooms; a user who is told of no
- * more for long is gone. `gone`: they have no socket there any more. `alive`: the node is; `bye`: it is leaving.
+ * more for some rounds is gone. `gone`: they have no socket there any more. `alive`: the node is, and tells of all its
+ * users for the `round`th time; `bye`: it is leaving.
  */
 export type PresenceNews =
   | { readonly kind: 'here'; readonly node: string; readonly users: readonly PresentElsewhere[] }
   | { readonly kind: 'gone'; readonly node: string; readonly user_ids: readonly UserId[] }
-  | { readonly kind: 'alive' | 'bye'; readonly node: string };
+  | { readonly kind: 'alive'; readonly node: string; readonly round: number }
+  | { readonly kind: 'bye'; readonly node: string };
 
 /** CPU work that the front runs in its second Piscina pool for a shard. */
 export type CpuTask =
