@@ -194,7 +194,10 @@ export function createPresenceElsewhere(deps: {
 
   function expireUsers(from: Node, before: number): void {
     for (const [user_id, theirs] of from.users) {
-      if (theirs.told < before) gone(from, user_id, now());
+      if (theirs.told < before) {
+        gone(from, user_id, now());
+        continue;
+      }
       for (const [room_id, told] of theirs.rooms) {
         if (told >= before) continue;
         theirs.rooms.delete(room_id);

@@ -92,7 +92,8 @@ export interface ShardLinks extends ShardGateway {
           | 'presence_told'
           | 'read_statuses'
           | 'standings_changed'
-          | 'log_level';
+          | 'log_level'
+          | 'mutate';
       }
     >,
   ): void;

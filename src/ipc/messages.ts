@@ -88,6 +88,8 @@ export type ToShard =
   /** Asks for the thread's figures. */
   | { readonly t: 'metrics'; readonly id: number }
   | { readonly t: 'log_level'; readonly level: string }
+  /** Breaks a promise from now on, as `crash`. */
+  | { readonly t: 'mutate'; readonly mutation: Mutation }
   /** Throws in the thread: only sent when PARLEY_TEST_FAULTS allows faults to be caused. */
   | { readonly t: 'crash' }
   /** Finish what is under way, then answer `drained`. */
@@ -151,6 +153,9 @@ export type PresenceNews =
   | { readonly kind: 'gone'; readonly node: string; readonly user_ids: readonly UserId[] }
   | { readonly kind: 'alive'; readonly node: string; readonly round: number }
   | { readonly kind: 'bye'; readonly node: string };
+
+/** How a shard can be made to break a promise, for tests of what notices. */
+export type Mutation = 'drop_event' | 'repeat_event' | 'swap_events' | 'ack_before_commit' | 'keep_revoked';
 
 /** CPU work that the front runs in its second Piscina pool for a shard. */
 export type CpuTask =

@@ -63,6 +63,7 @@ import { createCpuLink } from './cpu-link.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { startHousekeeping } from './housekeeping.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
+import { createMutations } from './mutations.js';
 import { createOutbox, type Outbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
@@ -83,17 +84,22 @@ export async function runShard(start: ShardStart): Promise<void> {
     } else log.error({ event: 'shard_error', err: error });
   };
   const db = openDatabase(start.databaseUrl, config.dbPoolSize, `parley-shard-${shard}`);
-  const outbox = createOutbox(port);
+  const mayMutate = process.env.PARLEY_TEST_FAULTS === '1' && config.nodeEnv === 'test';
+  const mutations = mayMutate ? createMutations() : null;
+  const plainOutbox = createOutbox(port);
+  const outbox = mutations?.outbox(plainOutbox) ?? plainOutbox;
   const where = { shard, shards: config.shards };
   const metrics = createShardMetrics({ process: start.index, shard });
-  const messagesLog = timed(messageLog(db), metrics.queried);
+  const plainLog = timed(messageLog(db), metrics.queried);
+  const messagesLog = mutations?.log(plainLog) ?? plainLog;
   const { linked } = attachmentViews(
     openLinks(config, start.jwtSecret),
     presentation,
     config.attachments.urlLifeMs,
   );
   const bus = openBus(config, start.hubPath, start.nodeId, log);
-  const sequencer = createSequencer(messagesLog, eventSink(outbox, linked), report, bus.healthy);
+  const sink = eventSink(outbox, linked);
+  const sequencer = createSequencer(messagesLog, mutations?.sink(sink) ?? sink, report, bus.healthy);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
   const committed = (events: readonly LogEvent[]) => {
     sequencer.offer(events);
@@ -290,6 +296,8 @@ export async function runShard(start: ShardStart): Promise<void> {
         return;
       case 'metrics':
         return void sendMetrics(message.id);
+      case 'mutate':
+        return mutations?.set(message.mutation);
       case 'crash':
         throw new Error('crash asked for by a test');
       case 'drain':
