@@ -120,31 +120,49 @@ function readsCoverWhatWasSeen(history: History): string[] {
 function streamsAreWhole(history: History, rooms: ReadonlyMap<string, FinalRoom>): string[] {
   const faults: string[] = [];
   for (const [who, lines] of perStream(history)) {
-    let position: number | null = null;
-    let resyncing = false;
+    const stream = { position: null as number | null, live: 0, aside: 0, resyncing: false };
     let member = true;
     for (const { entry } of lines) {
       if (entry.op === 'removed' || entry.op === 'member') member = entry.op === 'member';
-      if (entry.op === 'resync') resyncing = true;
-      if (entry.op === 'covered') {
-        if (position !== null && entry.since !== null && entry.since > position && !resyncing)
-          faults.push(`${who}: covered from ${entry.since}, was at ${position}`);
-        position = Math.max(position ?? 0, entry.rev);
-        resyncing = entry.more;
-      }
-      if (entry.op !== 'event') continue;
-      if (position === null) faults.push(`${who}: rev ${entry.rev} before the stream began`);
-      else if (entry.rev <= position) {
-        if (!resyncing) faults.push(`${who}: rev ${entry.rev} again, was at ${position}`);
-      } else if (entry.rev > position + 1 && !resyncing)
-        faults.push(`${who}: rev ${entry.rev} after ${position}`);
-      position = Math.max(position ?? 0, entry.rev);
+      const fault = follow(stream, entry);
+      if (fault !== null) faults.push(`${who}: ${fault}`);
     }
+    const { position } = stream;
     const head = rooms.get(lines[0]?.room ?? '')?.headRev ?? 0;
     if (member && position !== null && position < head)
       faults.push(`${who}: ends at ${position}, head ${head}`);
   }
   return faults;
+}
+
+/** One client's place in a room: by what it has, by what came live, and by what was read beside the stream. */
+interface Place {
+  position: number | null;
+  live: number;
+  aside: number;
+  resyncing: boolean;
+}
+
+/** Moves on by one entry; gives what is wrong with it. */
+function follow(place: Place, entry: Entry): string | null {
+  const { position } = place;
+  if (entry.op === 'resync') place.resyncing = true;
+  if (entry.op === 'covered') {
+    const isFaulty = position !== null && entry.since !== null && entry.since > position && !place.resyncing;
+    place.position = Math.max(position ?? 0, entry.rev);
+    place.resyncing = entry.more;
+    if (entry.aside) place.aside = Math.max(place.aside, entry.rev);
+    return isFaulty ? `covered from ${entry.since}, was at ${position}` : null;
+  }
+  if (entry.op !== 'event') return null;
+  const { rev } = entry;
+  const { live, resyncing } = place;
+  place.position = Math.max(position ?? 0, rev);
+  place.live = Math.max(live, rev);
+  if (position === null) return `rev ${rev} before the stream began`;
+  if (resyncing) return null;
+  if (rev <= live || (rev <= position && rev > place.aside)) return `rev ${rev} again, was at ${position}`;
+  return rev > position + 1 ? `rev ${rev} after ${position}` : null;
 }
 
 function seenMessages(history: History): { line: Line; message: SeenMessage }[] {

@@ -88,12 +88,12 @@ export function createClient(options: ClientOptions): FaultClient {
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
   };
 
-  function covered(room: string, since: number | null, payload: Record<string, unknown>): void {
+  function covered(room: string, since: number, payload: Record<string, unknown>, aside: boolean): void {
     const messages = ((payload.messages ?? []) as Record<string, unknown>[]).map(asSeen);
     const rev = Number(payload.more ? payload.next_since : (payload.next_since ?? payload.head_rev));
     counts.delivered += messages.filter((message) => message.rev > (revs.get(room) ?? 0)).length;
     advance(room, Math.max(revs.get(room) ?? 0, rev));
-    recorder.note(name, room, { op: 'covered', since, rev, messages, more: payload.more === true });
+    recorder.note(name, room, { op: 'covered', since, rev, messages, more: payload.more === true, aside });
     if (payload.more)
       send({ type: 'sync', room_id: room, ref: `s ${rev}`, payload: { since: rev, limit: 500 } });
   }
@@ -129,7 +129,7 @@ export function createClient(options: ClientOptions): FaultClient {
     const ref = String(frame.ref);
     if (frame.type === 'joined' || frame.type === 'synced') {
       const room = frame.room_id ?? String(frame.payload.room_id);
-      covered(room, Number(ref.slice(2)), frame.payload);
+      covered(room, Number(ref.slice(2)), frame.payload, frame.type === 'synced');
       return;
     }
     const command = waiting.get(ref);

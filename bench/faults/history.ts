@@ -16,6 +16,8 @@ export type Entry =
       readonly rev: number;
       readonly messages: readonly SeenMessage[];
       readonly more: boolean;
+      /** Read beside the stream, which may yet bring some of it. */
+      readonly aside: boolean;
     }
   | {
       readonly op: 'event';
