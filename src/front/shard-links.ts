@@ -218,7 +218,12 @@ export function startShards(options: {
     rerouted: boolean,
     resolve: (answer: ShardAnswer | ErrorCode) => void,
   ) {
-    request(linkOf(shard), { kind: 'http', call, rerouted, resolve }, (id) => ({ t: 'http', id, ...call }));
+    request(linkOf(shard), { kind: 'http', call, rerouted, resolve }, (id) => ({
+      t: 'http',
+      id,
+      ...call,
+      ...(rerouted ? { counted: true } : {}),
+    }));
   }
 
   function receive(link: Link, batch: ShardBatch): void {

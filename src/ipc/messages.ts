@@ -58,6 +58,8 @@ export type ToShard =
       readonly address: string;
       readonly userAgent: string;
       readonly over: OverLimit | null;
+      /** Sent on by another shard, which has counted it by the limits. */
+      readonly counted?: true;
     }
   /** A subscription that a `subscribe` granted has ended: sent exactly once for every grant. */
   | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }

@@ -5,6 +5,7 @@ import type { Queried } from '../observability/timed.js';
 import type { Admission } from '../rooms/admission.js';
 import type { BatchWriter } from '../rooms/batch-writer.js';
 import type { Sequencer } from '../rooms/sequencer.js';
+import type { RequestLimits } from './request-limits.js';
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const SIZE_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 150, 200, 256];
@@ -121,8 +122,9 @@ export function shardTotals(parts: {
   readonly admission: Admission;
   readonly writer: BatchWriter;
   readonly bus: Bus;
+  readonly limits: RequestLimits;
 }): ShardTotals {
-  const { sequencer, admission, writer, bus } = parts;
+  const { sequencer, admission, writer, bus, limits } = parts;
   return {
     counters: {
       gaps_filled: [
@@ -133,6 +135,10 @@ export function shardTotals(parts: {
       poll_heals: [
         'Times that a poll found changes of a room that nobody had told of.',
         () => sequencer.totals.pollHeals,
+      ],
+      limits_fallback: [
+        'Requests counted by their own node’s limits alone, as Redis gave no answer in time.',
+        limits.fallbacks,
       ],
       bus_published: ['Entries and signals sent to other nodes.', () => bus.stats().published],
       bus_dropped: [

@@ -19,13 +19,12 @@ import { secondsSince } from '../lib/wall-clock.js';
 import { createLogger } from '../observability/logger.js';
 import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
-import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import { shardOf, type UserId } from '../protocol/ids.js';
 import { accountRemoval } from '../rooms/account-removal.js';
 import { createAdmission } from '../rooms/admission.js';
-import { type AttachmentViews, attachmentViews } from '../rooms/attachment-view.js';
+import { attachmentViews } from '../rooms/attachment-view.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
-import { type LogEvent, logEventFrame } from '../rooms/events.js';
+import type { LogEvent } from '../rooms/events.js';
 import { inTime } from '../rooms/in-time.js';
 import { createJoins } from '../rooms/joins.js';
 import { LogUnavailable } from '../rooms/log-errors-port.js';
@@ -34,7 +33,7 @@ import { moderationService } from '../rooms/moderation-service.js';
 import { createReadMarks } from '../rooms/read-marks.js';
 import { createReadReceipts } from '../rooms/read-receipts.js';
 import { roomService } from '../rooms/room-service.js';
-import { createSequencer, type EventSink } from '../rooms/sequencer.js';
+import { createSequencer } from '../rooms/sequencer.js';
 import { createSlowMode } from '../rooms/slow-mode.js';
 import { createTyping } from '../rooms/typing.js';
 import { accountRemovalStore } from '../store/account-removal.js';
@@ -60,13 +59,15 @@ import { accountStore } from '../store/users.js';
 import { createAnnouncer } from './announcer.js';
 import { watchChanges } from './change-watch.js';
 import { createCpuLink } from './cpu-link.js';
+import { eventSink } from './event-sink.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { startHousekeeping } from './housekeeping.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
 import { createMutations } from './mutations.js';
-import { createOutbox, type Outbox } from './outbox.js';
+import { createOutbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
+import { createRequestLimits } from './request-limits.js';
 import { connectSignals } from './signals.js';
 
 const STATS_EVERY_MS = 1_000;
@@ -98,6 +99,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     config.attachments.urlLifeMs,
   );
   const bus = openBus(config, start.hubPath, start.nodeId, log);
+  const limits = createRequestLimits(config, log);
   const sink = eventSink(outbox, linked);
   const sequencer = createSequencer(messagesLog, mutations?.sink(sink) ?? sink, report, bus.healthy);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
@@ -237,7 +239,10 @@ export async function runShard(start: ShardStart): Promise<void> {
   async function answerHttp(request: Extract<ToShard, { t: 'http' }>): Promise<void> {
     const { id } = request;
     try {
-      const result = await inTime(handlers[request.route as ShardRoute](request));
+      const over = await limits.over(request);
+      if (over !== null && request.route !== 'send_message')
+        throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
+      const result = await inTime(handlers[request.route as ShardRoute]({ ...request, over }));
       if ('reroute' in result) return outbox.post({ t: 'reroute', id, room_id: result.reroute });
       const { status, data, page } = result;
       const body = JSON.stringify({
@@ -331,7 +336,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
   }
 
-  metrics.watch(shardTotals({ sequencer, admission, writer, bus }));
+  metrics.watch(shardTotals({ sequencer, admission, writer, bus, limits }));
 
   let databaseUp = true;
   let utilization = performance.eventLoopUtilization();
@@ -361,25 +366,8 @@ export async function runShard(start: ShardStart): Promise<void> {
   receipts.close();
   stopHousekeeping();
   sequencer.close();
-  await bus.close();
+  await Promise.all([bus.close(), limits.close()]);
   writer.close();
   await db.end({ timeout: 1 });
   port.close();
-}
-
-function eventSink(outbox: Outbox, linked: AttachmentViews['linked']): EventSink {
-  const encoded = (encoding: Encoding, wanted: number, frame: ServerFrame) =>
-    wanted > 0 ? outbox.bytes(encodeFrame(encoding, frame)) : null;
-  return {
-    publish(event, listeners) {
-      if (listeners.json === 0 && listeners.msgpack === 0) return;
-      const frame = linked(logEventFrame(event));
-      const json = encoded(Encoding.json, listeners.json, frame);
-      const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
-      const created =
-        event.type === 'new_message' ? { created_ms: Date.parse(event.message.created_at) } : {};
-      outbox.post({ t: 'publish', room_id: event.room_id, rev: event.rev, ...created, json, msgpack });
-    },
-    resync: (room_id, rev) => outbox.post({ t: 'resync', room_id, rev }),
-  };
 }
