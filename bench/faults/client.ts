@@ -54,7 +54,7 @@ export interface FaultClient {
   /** Cuts the connection, as a lost network does. */
   cut(): void;
   end(): void;
-  readonly counts: { sent: number; acked: number; delivered: number; connects: number };
+  readonly counts: { sent: number; acked: number; refused: number; delivered: number; connects: number };
 }
 
 interface Frame {
@@ -70,7 +70,7 @@ export function createClient(options: ClientOptions): FaultClient {
   const revs = new Map<string, number>(); // up to which nothing is missing
   const early = new Map<string, Set<number>>(rooms.map((room) => [room, new Set<number>()]));
   const waiting = new Map<string, Command>(); // by id: unanswered ones are sent again, in their order
-  const counts = { sent: 0, acked: 0, delivered: 0, connects: 0 };
+  const counts = { sent: 0, acked: 0, refused: 0, delivered: 0, connects: 0 };
   const seen: { id: string; room: string }[] = []; // the latest, to react to
   const emoji = String.fromCodePoint(EMOJI_BASE + (Number.parseInt(options.userId.slice(-4), 16) % 0x4f));
   let socket: WebSocket | null = null;
@@ -156,6 +156,7 @@ export function createClient(options: ClientOptions): FaultClient {
         setTimeout(() => waiting.has(ref) && live && transmit(command), RETRY_MS);
         return;
       }
+      if (add === null) counts.refused++;
     }
     waiting.delete(ref);
     command.done();

@@ -46,13 +46,13 @@ function readOptions(): Options {
 
 function report(
   verdicts: readonly Verdict[],
-  totals: { sent: number; acked: number; delivered: number; connects: number },
+  totals: { sent: number; acked: number; refused: number; delivered: number; connects: number },
 ) {
   const count = (...promises: string[]) =>
     verdicts.filter(({ promise }) => promises.some((each) => promise.startsWith(`${each} `))).length;
-  const { sent, acked, delivered, connects } = totals;
+  const { sent, acked, refused, delivered, connects } = totals;
   console.log(
-    `sent ${sent}  acked ${acked}  delivered ${delivered}  connections ${connects}  ` +
+    `sent ${sent}  acked ${acked}  refused ${refused}  delivered ${delivered}  connections ${connects}  ` +
       `lost ${count('I1', 'I2', 'I6')}  repeated ${count('I3')}  misordered ${count('I5', 'I7')}  ` +
       `others ${count('I4', 'I8', 'I9', 'I10', 'I11', 'I12')}`,
   );

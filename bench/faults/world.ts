@@ -25,6 +25,8 @@ export interface WorldOptions {
 export interface Totals {
   readonly sent: number;
   readonly acked: number;
+  /** For good: the guest's, while he is no member. */
+  readonly refused: number;
   readonly delivered: number;
   readonly connects: number;
 }
@@ -130,6 +132,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     return {
       sent: sum(({ counts }) => counts.sent),
       acked: sum(({ counts }) => counts.acked),
+      refused: sum(({ counts }) => counts.refused),
       delivered: sum(({ counts }) => counts.delivered),
       connects: sum(({ counts }) => counts.connects),
     };
