@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import type { Config } from './config.js';
 import { type Front, startFront } from './front/front.js';
+import type { Mutation } from './ipc/messages.js';
 import type { FromProcess, ProcessStart, ToProcess } from './ipc/process-messages.js';
 import type { Logger } from './observability/logger.js';
 
@@ -46,10 +47,11 @@ export function serveAsChild(config: Config, log: Logger, exit: (code: number) =
   process.on('disconnect', () => void drain()); // the supervisor is dead: nobody restarts it but the one above
 }
 
-/** Lets tests cause faults that can't be caused from outside: a line `{"crash_shard": n}` on stdin. */
-export function takeFaults(front: Pick<Front, 'crashShard'>): void {
+/** Lets tests cause faults that can't be caused from outside: lines on stdin, `{"crash_shard": n}` or `{"mutate": …}`. */
+export function takeFaults(front: Pick<Front, 'crashShard' | 'mutate'>): void {
   createInterface({ input: process.stdin }).on('line', (line) => {
-    const { crash_shard } = JSON.parse(line) as { crash_shard?: number };
+    const { crash_shard, mutate } = JSON.parse(line) as { crash_shard?: number; mutate?: Mutation };
     if (crash_shard !== undefined) front.crashShard(crash_shard);
+    if (mutate !== undefined) front.mutate(mutate);
   });
 }

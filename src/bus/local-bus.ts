@@ -96,6 +96,7 @@ export function localBus(path: string, nodeId: string): Bus {
 
   const healthy = () => connected && !closed;
   return {
+    solo: false,
     publish: (partition, entry) => send('event', partition, entry),
     signal: (partition, bytes) => send('signal', partition, bytes),
     subscribe: (partitions, handler) => subscribe('event', partitions, handler),

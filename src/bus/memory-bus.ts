@@ -25,8 +25,8 @@ export function createMemoryHub(): MemoryHub {
   return { attached: new Set() };
 }
 
-/** A {@link Bus} within a process: for a single node, and for tests of several. */
-export function memoryBus(hub: MemoryHub, nodeId: string): Bus {
+/** A {@link Bus} within a process: for a single node (`hub` null), and for tests of several. */
+export function memoryBus(hub: MemoryHub | null, nodeId: string): Bus {
   const handlers = createHandlers();
   const totals = { published: 0, dropped: 0, received: 0 };
   let queue: Entry[] = [];
@@ -50,12 +50,12 @@ export function memoryBus(hub: MemoryHub, nodeId: string): Bus {
       return true;
     },
   };
-  hub.attached.add(self);
+  hub?.attached.add(self);
 
   const send = (kind: Kind, partition: number, bytes: Uint8Array) => {
     if (closed) return;
     totals.published++;
-    for (const other of hub.attached) {
+    for (const other of hub?.attached ?? []) {
       if (other.nodeId === nodeId) continue;
       if (!other.receive({ kind, partition, bytes: new Uint8Array(bytes) })) totals.dropped++;
     }
@@ -63,6 +63,7 @@ export function memoryBus(hub: MemoryHub, nodeId: string): Bus {
   const healthy = () => !closed;
 
   return {
+    solo: hub === null,
     publish: (partition, entry) => send('event', partition, entry),
     signal: (partition, bytes) => send('signal', partition, bytes),
     async subscribe(partitions, handler) {
@@ -85,7 +86,7 @@ export function memoryBus(hub: MemoryHub, nodeId: string): Bus {
     async close() {
       closed = true;
       queue = [];
-      hub.attached.delete(self);
+      hub?.attached.delete(self);
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { Config } from '../config.js';
 import { localBus } from './local-bus.js';
-import { createMemoryHub, memoryBus } from './memory-bus.js';
+import { memoryBus } from './memory-bus.js';
 import type { Bus } from './port.js';
 import type { BusLogger } from './quiet-log.js';
 import { redisBus } from './redis-bus.js';
@@ -16,5 +16,5 @@ export function openBus(
   log: BusLogger,
 ): Bus {
   if (config.redis !== null) return redisBus({ url: config.redis.url, nodeId, log });
-  return hubPath === null ? memoryBus(createMemoryHub(), nodeId) : localBus(hubPath, nodeId);
+  return hubPath === null ? memoryBus(null, nodeId) : localBus(hubPath, nodeId);
 }

@@ -32,6 +32,8 @@ export interface BusStats {
  * PARTITIONS - 1.
  */
 export interface Bus {
+  /** There is nobody else, and never will be: nothing needs to be told. */
+  readonly solo: boolean;
   /**
    * Hands an entry over and returns at once; the bytes may be reused afterwards. A bus' entries and signals of
    * one partition arrive in the order in which they were given to it, each at most once: they are lost when the

@@ -40,6 +40,7 @@ export function redisBus({ url, nodeId, log }: RedisBusOptions): Bus {
   const healthy = () => closing === null && writer.healthy() && reader.healthy();
 
   return {
+    solo: false,
     publish: (partition, entry) => writer.send('event', partition, entry),
     signal: (partition, bytes) => writer.send('signal', partition, bytes),
     subscribe: (partitions, handler) => follow('event', partitions, handler),

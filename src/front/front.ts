@@ -1,5 +1,6 @@
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
 import type { Config } from '../config.js';
+import type { Mutation } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
 import { createCpuPool } from './cpu-pool.js';
@@ -23,6 +24,8 @@ export interface Front {
   drain(): Promise<void>;
   /** Crashes a shard's thread, for tests of what then happens. */
   crashShard(shard: number): void;
+  /** Makes every shard break a promise, for tests of what notices. */
+  mutate(mutation: Mutation): void;
 }
 
 /** Starts the shards and listens. @throws when a port can't be had */
@@ -56,6 +59,7 @@ export async function startFront(options: {
     metrics,
     sessions: () => present(parts.sessions),
     log,
+    solo: config.redis === null && options.hubPath === null,
   });
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   const transfer = startTransfer({ ...options, cpu });
@@ -107,6 +111,9 @@ export async function startFront(options: {
       app.close();
     },
     crashShard: (shard) => links().tell(shard, { t: 'crash' }),
+    mutate(mutation) {
+      for (let shard = 0; shard < config.shards; shard++) links().tell(shard, { t: 'mutate', mutation });
+    },
   };
 }
 

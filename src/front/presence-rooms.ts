@@ -60,6 +60,15 @@ export function createPresenceRooms<S>(sink: RoomSink<S>, standingIn: StandingIn
   const rooms = new Map<RoomId, Room<S>>();
   const dirty = new Set<RoomId>();
 
+  function roomOf(room_id: RoomId, members: number): Room<S> {
+    const known = rooms.get(room_id);
+    if (known !== undefined) return known;
+    const none = { members, large: false, online: 0, count: null, countedAt: Number.NEGATIVE_INFINITY };
+    const room = { ...none, shown: new Map(), changed: new Set<UserId>(), joiners: new Set<S>() };
+    rooms.set(room_id, room);
+    return room;
+  }
+
   function resize(room_id: RoomId, room: Room<S>, members: number): void {
     room.members = members;
     if (room.large ? members > SMALL_AGAIN_MEMBERS : members <= LARGE_ROOM_MEMBERS) return;
@@ -144,20 +153,14 @@ export function createPresenceRooms<S>(sink: RoomSink<S>, standingIn: StandingIn
 
   return {
     joined(room_id, members, socket) {
-      let room = rooms.get(room_id);
-      if (room === undefined) {
-        const none = { members, large: false, online: 0, count: null, countedAt: Number.NEGATIVE_INFINITY };
-        room = { ...none, shown: new Map(), changed: new Set(), joiners: new Set() };
-        rooms.set(room_id, room);
-      }
+      const room = roomOf(room_id, members);
       resize(room_id, room, members);
       room.joiners.add(socket);
       dirty.add(room_id);
     },
 
     entered(room_id, user_id, username) {
-      const room = rooms.get(room_id);
-      if (room === undefined) return;
+      const room = roomOf(room_id, 0); // where nobody here listens yet, somebody elsewhere does
       room.changed.add(user_id);
       dirty.add(room_id);
       if (room.shown.has(user_id)) return; // that he went wasn't told yet, and won't be

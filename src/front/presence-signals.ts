@@ -3,6 +3,7 @@ import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import { type RoomId, shardOf, type UserId } from '../protocol/ids.js';
 import type { SERVER_FRAMES } from '../protocol/server-frames.js';
 import { createPresence, type Presence } from './presence.js';
+import { createPresenceElsewhere, type PresenceElsewhere } from './presence-elsewhere.js';
 import type { ShardEvents, ShardLinks } from './shard-links.js';
 import type { Socket } from './socket.js';
 import type { Topics } from './topics.js';
@@ -15,12 +16,15 @@ type SignalType = 'user_online' | 'user_offline' | 'presence' | 'presence_count'
 type SignalPayload<T extends SignalType> = Static<Frames[T]['payload']>;
 
 export interface PresenceSignals extends Presence<Socket> {
-  readonly events: Pick<ShardEvents, 'statuses' | 'statusChosen' | 'present'>;
+  readonly events: Pick<ShardEvents, 'statuses' | 'statusChosen' | 'present' | 'presenceHeard'>;
+  /** This node is leaving: what it tells others of presence ends. */
+  bye(): void;
   close(): void;
 }
 
 /** Presence on the front's topics, sockets and shards: encoded once per encoding that somebody listens in. */
-export function startPresence(topics: Topics, links: () => ShardLinks): PresenceSignals {
+/** @param solo whether this process is all there is, so that nobody else has to be told */
+export function startPresence(topics: Topics, links: () => ShardLinks, solo: boolean): PresenceSignals {
   const presence = createPresence<Socket>({
     changed(room_id, { user_id, username, status }) {
       if (!topics.heardByOthers(room_id, user_id as UserId)) return;
@@ -87,10 +91,51 @@ export function startPresence(topics: Topics, links: () => ShardLinks): Presence
     return busy;
   }
 
-  const timer = setInterval(() => presence.tick(), TICK_MS);
+  let elsewhere: PresenceElsewhere | null = null; // from when the shards are there
+  let leaving = solo;
+  function nodes(): PresenceElsewhere | null {
+    if (leaving) return null;
+    elsewhere ??= createPresenceElsewhere({
+      node: links().nodeId,
+      presence,
+      tell: (partition, news) =>
+        links().tell(partition % links().shards, { t: 'presence_told', partition, news }),
+      hears: () =>
+        links()
+          .stats()
+          .every((stats) => stats?.bus_healthy === true),
+    });
+    return elsewhere;
+  }
+
+  const timer = setInterval(() => {
+    nodes()?.tick();
+    presence.tick();
+  }, TICK_MS);
   return {
     ...presence,
+    connected(user_id, username) {
+      presence.connected(user_id, username);
+      nodes()?.connected(user_id, username);
+    },
+    disconnected(user_id) {
+      presence.disconnected(user_id);
+      nodes()?.disconnected(user_id);
+    },
+    joined(user_id, room_id, members, socket) {
+      presence.joined(user_id, room_id, members, socket);
+      nodes()?.joined(user_id, room_id);
+    },
+    removed(room_id, user_id) {
+      presence.removed(room_id, user_id);
+      nodes()?.removed(room_id, user_id);
+    },
+    bye() {
+      nodes()?.close();
+      leaving = true;
+    },
     events: {
+      presenceHeard: ({ news }) => nodes()?.heard(news),
       statuses: ({ users }) => presence.read(users),
       statusChosen: ({ user_id, status }) => presence.chosen(user_id, status),
       present: () => ({ t: 'presence', ...presence.standing() }),

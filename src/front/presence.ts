@@ -3,14 +3,14 @@ import type { Status, StatusChange } from '../protocol/signals.js';
 import { createPresenceRooms, type RoomSink } from './presence-rooms.js';
 
 /**
- * Who is online where. A user, in this process:
+ * Who is online where. A user, over the sockets of all nodes (a node that has him counts as one):
  *
  *   absent ──connected──► unread ──status read──► present ──last socket──► lingering ──GRACE_MS──► absent
  *                         (shown offline)            ▲ ▲                       │     (offline is announced)
  *                                        chosen ─────┘ └──────connected────────┘     (nothing is)
  *
  * He is in a room from his first socket that joins it until he is absent or removed from it. Nothing is told
- * at once, but by `tick`. Sockets count by calls alone: those of another node may be counted in by the same.
+ * at once, but by `tick`. Other nodes are counted in by `presence-elsewhere.ts`.
  */
 const GRACE_MS = 8_000; // a reconnect takes less; with a tick, offline is told within 10 s (PROTOCOL §3)
 const ROOMS_PER_USER_MAX = 10_000; // a user isn't shown in more
@@ -38,9 +38,14 @@ export interface PresenceSink<S> extends RoomSink<S> {
 export interface Presence<S> {
   /** A user's socket was authenticated; each is followed by one `disconnected`. */
   connected(user_id: UserId, username: string): void;
-  disconnected(user_id: UserId): void;
+  /** @param at when it was, by the clock of `now`; at this moment unless said */
+  disconnected(user_id: UserId, at?: number): void;
   /** A user's socket has joined a room of `members` members: he is shown there, and it is told who is. */
   joined(user_id: UserId, room_id: RoomId, members: number, socket: S): void;
+  /** Another node has the user in a room. */
+  appeared(user_id: UserId, room_id: RoomId): void;
+  /** No node has him in the room any more; nobody is told. */
+  left(user_id: UserId, room_id: RoomId): void;
   /** The socket may have missed changes: it is told again who is online. */
   missed(room_id: RoomId, socket: S): void;
   /** The user (null: everybody) belongs to the room no more; `member_left` or `room_deleted` tells of it. */
@@ -51,6 +56,8 @@ export interface Presence<S> {
   /** What was chosen earlier, and the user's present name; a fresher choice stands. */
   read(users: readonly StatusChange[]): void;
   tick(): void;
+  /** What the user chose to be shown as; null while it isn't known. */
+  chosenBy(user_id: UserId): Status | null;
   /** Everybody whom the shards were told to be online or away. */
   standing(): StatusChanges;
   /** How many are shown as online or away. */
@@ -72,7 +79,7 @@ export function createPresence<S>(
   clock: { now(): number; wallMs(): number } = { now: () => performance.now(), wallMs: () => Date.now() },
 ): Presence<S> {
   const people = new Map<UserId, Person>();
-  const lingering = new Set<UserId>(); // in the order in which their time ends
+  const lingering = new Set<UserId>();
   const unread = new Map<UserId, number>(); // → when it was asked for
   const told = new Map<UserId, Status>(); // what the shards know; offline ones are missing
   let restless = new Set<UserId>(); // whose status may have changed since the last tick
@@ -97,7 +104,7 @@ export function createPresence<S>(
     const seen = new Map<UserId, number>();
     for (const user_id of lingering) {
       const person = people.get(user_id);
-      if (person?.gone && now - person.gone.at < GRACE_MS) break;
+      if (person?.gone && now - person.gone.at < GRACE_MS) continue;
       lingering.delete(user_id);
       if (!person?.gone) continue;
       seen.set(user_id, person.gone.wallMs);
@@ -126,6 +133,12 @@ export function createPresence<S>(
     if (online.length + away.length + offline.length + changes.gone.length > 0) sink.shards(changes);
   }
 
+  function enter(user_id: UserId, person: Person, room_id: RoomId): void {
+    if (person.rooms.has(room_id) || person.rooms.size >= ROOMS_PER_USER_MAX) return;
+    person.rooms.add(room_id);
+    rooms.entered(room_id, user_id, person.username);
+  }
+
   function askUnread(now: number): void {
     const asked: UserId[] = [];
     for (const [user_id, at] of unread) {
@@ -150,10 +163,10 @@ export function createPresence<S>(
       unread.set(user_id, Number.NEGATIVE_INFINITY);
     },
 
-    disconnected(user_id) {
+    disconnected(user_id, at = clock.now()) {
       const person = people.get(user_id);
       if (person === undefined || --person.sockets > 0) return;
-      person.gone = { at: clock.now(), wallMs: clock.wallMs() };
+      person.gone = { at, wallMs: clock.wallMs() - (clock.now() - at) };
       lingering.add(user_id);
       gone.push(user_id);
     },
@@ -162,9 +175,17 @@ export function createPresence<S>(
       const person = people.get(user_id);
       if (person === undefined) return;
       rooms.joined(room_id, members, socket);
-      if (person.rooms.has(room_id) || person.rooms.size >= ROOMS_PER_USER_MAX) return;
-      person.rooms.add(room_id);
-      rooms.entered(room_id, user_id, person.username);
+      enter(user_id, person, room_id);
+    },
+
+    appeared(user_id, room_id) {
+      const person = people.get(user_id);
+      if (person !== undefined) enter(user_id, person, room_id);
+    },
+
+    left(user_id, room_id) {
+      people.get(user_id)?.rooms.delete(room_id);
+      rooms.removed(room_id, user_id);
     },
 
     missed: rooms.missed,
@@ -199,6 +220,8 @@ export function createPresence<S>(
       tellShards(seen);
       rooms.flush(now);
     },
+
+    chosenBy: (user_id) => people.get(user_id)?.chosen ?? null,
 
     standing() {
       const changes: StatusChanges = { online: [], away: [], offline: [], seen_ms: [], gone: [] };

@@ -45,6 +45,8 @@ export interface ShardEvents {
   resync(event: Extract<ToFront, { t: 'resync' }>): void;
   toUser(event: Extract<ToFront, { t: 'to_user' }>, json: Uint8Array, msgpack: Uint8Array): void;
   revoke(event: Extract<ToFront, { t: 'revoke' }>): void;
+  standingsChanged(event: Extract<ToFront, { t: 'standings_changed' }>): void;
+  presenceHeard(event: Extract<ToFront, { t: 'presence_heard' }>): void;
   sessionsEnded(event: Extract<ToFront, { t: 'sessions_ended' }>): void;
   statuses(event: Extract<ToFront, { t: 'statuses' }>): void;
   statusChosen(event: Extract<ToFront, { t: 'status_chosen' }>): void;
@@ -73,12 +75,27 @@ interface Link {
 }
 
 export interface ShardLinks extends ShardGateway {
+  /** This process among all nodes. */
+  readonly nodeId: string;
   /** Sends a socket's frame; its outcome comes as `reply` or `lost`. */
   frame(shard: number, request: Omit<FrameRequest, 'id' | 't'>): void;
   /** A message that needs no answer. */
   tell(
     shard: number,
-    message: Extract<ToShard, { t: 'release' | 'crash' | 'presence' | 'read_statuses' | 'log_level' }>,
+    message: Extract<
+      ToShard,
+      {
+        t:
+          | 'release'
+          | 'crash'
+          | 'presence'
+          | 'presence_told'
+          | 'read_statuses'
+          | 'standings_changed'
+          | 'log_level'
+          | 'mutate';
+      }
+    >,
   ): void;
   /** The figures of the shards that answer in time. */
   metrics(): Promise<readonly ThreadMetrics[]>;
@@ -201,7 +218,12 @@ export function startShards(options: {
     rerouted: boolean,
     resolve: (answer: ShardAnswer | ErrorCode) => void,
   ) {
-    request(linkOf(shard), { kind: 'http', call, rerouted, resolve }, (id) => ({ t: 'http', id, ...call }));
+    request(linkOf(shard), { kind: 'http', call, rerouted, resolve }, (id) => ({
+      t: 'http',
+      id,
+      ...call,
+      ...(rerouted ? { counted: true } : {}),
+    }));
   }
 
   function receive(link: Link, batch: ShardBatch): void {
@@ -245,6 +267,10 @@ export function startShards(options: {
         return events.toUser(message, view(message.json), view(message.msgpack));
       case 'revoke':
         return events.revoke(message);
+      case 'standings_changed':
+        return events.standingsChanged(message);
+      case 'presence_heard':
+        return events.presenceHeard(message);
       case 'sessions_ended':
         return events.sessionsEnded(message);
       case 'statuses':
@@ -296,6 +322,7 @@ export function startShards(options: {
 
   return {
     shards: config.shards,
+    nodeId,
     http: (shard, call) => new Promise((resolve) => http(shard, call, false, resolve)),
     frame: (shard, frame) => sendFrame(shard, { t: 'frame', ...frame }),
     tell(shard, message) {

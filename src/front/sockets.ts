@@ -65,6 +65,8 @@ export function registerSockets(
     readonly sessions: () => Sessions;
     readonly metrics: FrontMetrics;
     readonly log: Logger;
+    /** There are no other nodes. */
+    readonly solo: boolean;
   },
 ): Sockets {
   const { config, log, metrics } = deps;
@@ -73,7 +75,7 @@ export function registerSockets(
   const byUser = new Map<UserId, Set<Socket>>();
   const byAddress = new Map<string, number>();
   const topics = createTopics(app);
-  const presence = startPresence(topics, deps.links);
+  const presence = startPresence(topics, deps.links, deps.solo);
   const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
   const closes = new Map<number, number>();
   const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
@@ -178,6 +180,18 @@ export function registerSockets(
 
   function unsubscribe(socket: Socket, room_id: RoomId): void {
     if (topics.unsubscribe(socket, room_id)) release(socket, room_id);
+  }
+
+  /** Ends subscriptions that stand on a membership from before `beforeMs`; somebody who came back keeps his. */
+  function revoke(room_id: RoomId, user_id: UserId | null, beforeMs: number): void {
+    let isBack = false;
+    const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
+    for (const socket of whom) {
+      const joinedMs = topics.joinedMs(socket, room_id);
+      if (joinedMs !== null && joinedMs > beforeMs) isBack = true;
+      else unsubscribe(socket, room_id);
+    }
+    if (!isBack) presence.removed(room_id, user_id);
   }
 
   function release(socket: { readonly enc: Encoding }, room_id: RoomId): void {
@@ -286,8 +300,8 @@ export function registerSockets(
   const events: ShardEvents = {
     reply(reply: FrameReply, bytes, request) {
       const socket = sockets.get(reply.conn);
-      for (const { room_id, rev, members } of reply.subscribe ?? []) {
-        const fresh = socket !== undefined && topics.subscribe(socket, room_id, rev);
+      for (const { room_id, rev, members, joined_ms } of reply.subscribe ?? []) {
+        const fresh = socket !== undefined && topics.subscribe(socket, room_id, rev, joined_ms);
         if (!fresh && request !== null) release(request, room_id);
         if (socket?.caller) presence.joined(socket.caller.user_id, room_id, members, socket);
       }
@@ -321,10 +335,18 @@ export function registerSockets(
         sendBytes(socket, socket.enc === Encoding.json ? json : msgpack);
       }
     },
-    revoke({ room_id, user_id }) {
-      const whom = user_id === null ? topics.socketsOf(room_id) : [...(byUser.get(user_id) ?? [])];
-      for (const socket of whom) unsubscribe(socket, room_id);
-      presence.removed(room_id, user_id);
+    revoke: ({ room_id, user_id, before_ms }) => revoke(room_id, user_id, before_ms),
+    standingsChanged({ changes }) {
+      const { shards, tell } = deps.links();
+      for (let shard = 0; shard < shards; shard++) {
+        const theirs = changes.filter(
+          ({ room_id }) => room_id === null || shardOf(room_id, shards) === shard,
+        );
+        if (theirs.length > 0) tell(shard, { t: 'standings_changed', changes: theirs });
+      }
+      // At once too, as the shard may be starting again.
+      for (const { room_id, user_id, ended, at_ms } of changes)
+        if (ended && room_id !== null) revoke(room_id, user_id, at_ms);
     },
     sessionsEnded({ ended, watched }) {
       const fresh = watched ? deps.sessions().heard(ended) : deps.sessions().end(ended);
@@ -341,6 +363,7 @@ export function registerSockets(
     events,
     bye() {
       leaving = true;
+      presence.bye();
       for (const socket of sockets.values()) {
         const payload = {
           reason: 'restarting',

@@ -7,7 +7,8 @@ import type { Socket } from './socket.js';
 interface Topic {
   /** The last rev that went to the topic. */
   rev: number;
-  readonly sockets: Set<Socket>;
+  /** Each with when its user's membership began (Grant.joined_ms). */
+  readonly sockets: Map<Socket, number>;
   readonly count: Record<Encoding, number>;
 }
 
@@ -18,7 +19,7 @@ type Bytes = string | Uint8Array;
 /** The room topics of uWebSockets, one per room and encoding, and who stands in them. */
 export interface Topics {
   /** Subscribes a socket; false where it was already. */
-  subscribe(socket: Socket, room_id: RoomId, rev: number): boolean;
+  subscribe(socket: Socket, room_id: RoomId, rev: number, joinedMs: number): boolean;
   /** Unsubscribes a socket; false where it wasn't subscribed. */
   unsubscribe(socket: Socket, room_id: RoomId): boolean;
   /** @returns how many sockets stand in the topics it went to */
@@ -27,6 +28,8 @@ export interface Topics {
   /** Whether a socket of somebody other than this user listens in the room. */
   heardByOthers(room_id: RoomId, user_id: UserId): boolean;
   socketsOf(room_id: RoomId): readonly Socket[];
+  /** When the membership began by which a socket listens in the room; null where it doesn't. */
+  joinedMs(socket: Socket, room_id: RoomId): number | null;
   revOf(room_id: RoomId): number;
   noteRev(room_id: RoomId, rev: number): void;
   standing(shard: number, shards: number): StandingSubscription[];
@@ -37,15 +40,16 @@ export function createTopics(app: TemplatedApp): Topics {
   const topics = new Map<RoomId, Topic>();
 
   return {
-    subscribe(socket, room_id, rev) {
+    subscribe(socket, room_id, rev, joinedMs) {
       let topic = topics.get(room_id);
       if (topic === undefined) {
-        topic = { rev, sockets: new Set(), count: { json: 0, msgpack: 0 } };
+        topic = { rev, sockets: new Map(), count: { json: 0, msgpack: 0 } };
         topics.set(room_id, topic);
       }
       topic.rev = Math.max(topic.rev, rev);
-      if (topic.sockets.has(socket)) return false;
-      topic.sockets.add(socket);
+      const isFresh = !topic.sockets.has(socket);
+      topic.sockets.set(socket, joinedMs);
+      if (!isFresh) return false;
       topic.count[socket.enc]++;
       socket.rooms.add(room_id);
       socket.ws?.subscribe(topicName(socket.enc, room_id));
@@ -76,12 +80,13 @@ export function createTopics(app: TemplatedApp): Topics {
     },
     listeners: (room_id) => topics.get(room_id)?.count ?? NOBODY,
     heardByOthers(room_id, user_id) {
-      for (const socket of topics.get(room_id)?.sockets ?? []) {
+      for (const socket of topics.get(room_id)?.sockets.keys() ?? []) {
         if (socket.caller?.user_id !== user_id) return true;
       }
       return false;
     },
-    socketsOf: (room_id) => [...(topics.get(room_id)?.sockets ?? [])],
+    socketsOf: (room_id) => [...(topics.get(room_id)?.sockets.keys() ?? [])],
+    joinedMs: (socket, room_id) => topics.get(room_id)?.sockets.get(socket) ?? null,
     revOf: (room_id) => topics.get(room_id)?.rev ?? 0,
     noteRev(room_id, rev) {
       const topic = topics.get(room_id);

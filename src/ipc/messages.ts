@@ -60,6 +60,8 @@ export type ToShard =
       readonly address: string;
       readonly userAgent: string;
       readonly over: OverLimit | null;
+      /** Sent on by another shard, which has counted it by the limits. */
+      readonly counted?: true;
     }
   /** A subscription that a `subscribe` granted has ended: sent exactly once for every grant. */
   | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }
@@ -83,9 +85,15 @@ export type ToShard =
   | { readonly t: 'cpu_done'; readonly id: number; readonly ok: false; readonly overloaded: boolean }
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
   | { readonly t: 'notice'; readonly notice: Notice }
+  /** What the watch over the database found, to each shard what concerns its rooms or every room. */
+  | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  /** Tells other nodes of this node's presence, by the bus: what `presence_heard` brings them. */
+  | { readonly t: 'presence_told'; readonly partition: number; readonly news: PresenceNews }
   /** Asks for the thread's figures. */
   | { readonly t: 'metrics'; readonly id: number }
   | { readonly t: 'log_level'; readonly level: string }
+  /** Breaks a promise from now on, as `crash`. */
+  | { readonly t: 'mutate'; readonly mutation: Mutation }
   /** Throws in the thread: only sent when PARLEY_TEST_FAULTS allows faults to be caused. */
   | { readonly t: 'crash' }
   /** Finish what is under way, then answer `drained`. */
@@ -110,6 +118,19 @@ export interface Grant {
   readonly room_id: RoomId;
   readonly rev: number;
   readonly members: number;
+  /** When the user's membership began, epoch ms by the database's clock. */
+  readonly joined_ms: number;
+}
+
+/**
+ * Somebody's (null: everybody's) role, mute, slow mode or membership in a room changed; without a room, an account.
+ * `ended`: nothing of what was granted before `at_ms` (as Grant.joined_ms) holds any more.
+ */
+export interface StandingChange {
+  readonly room_id: RoomId | null;
+  readonly user_id: UserId | null;
+  readonly ended: boolean;
+  readonly at_ms: number;
 }
 
 /** What other shards of the process must hear of. */
@@ -117,6 +138,28 @@ export interface Notice {
   readonly kind: 'user_changed';
   readonly user_id: UserId;
 }
+
+/** A user as another node has him: with what he chose to be shown as (null: not read yet), and rooms he is in. */
+export type PresentElsewhere = readonly [
+  user_id: UserId,
+  username: string,
+  chosen: Status | null,
+  rooms: readonly RoomId[],
+];
+
+/**
+ * What a node tells of presence. `here`: users with sockets, all or some of their rooms; a user who is told of no
+ * more for some rounds is gone. `gone`: they have no socket there any more. `alive`: the node is, and tells of all its
+ * users for the `round`th time; `bye`: it is leaving.
+ */
+export type PresenceNews =
+  | { readonly kind: 'here'; readonly node: string; readonly users: readonly PresentElsewhere[] }
+  | { readonly kind: 'gone'; readonly node: string; readonly user_ids: readonly UserId[] }
+  | { readonly kind: 'alive'; readonly node: string; readonly round: number }
+  | { readonly kind: 'bye'; readonly node: string };
+
+/** How a shard can be made to break a promise, for tests of what notices. */
+export type Mutation = 'drop_event' | 'repeat_event' | 'swap_events' | 'ack_before_commit' | 'keep_revoked';
 
 /** CPU work that the front runs in its second Piscina pool for a shard. */
 export type CpuTask =
@@ -175,8 +218,17 @@ export type ToFront =
   | { readonly t: 'resync'; readonly room_id: RoomId; readonly rev: number }
   /** An event for all sockets of one user. */
   | { readonly t: 'to_user'; readonly user_id: UserId; readonly json: Slice; readonly msgpack: Slice }
-  /** The user may not receive this room any more (or, with null, nobody may). */
-  | { readonly t: 'revoke'; readonly room_id: RoomId; readonly user_id: UserId | null }
+  /** The user (null: nobody) may receive this room no more, except by a membership that began after `before_ms`. */
+  | {
+      readonly t: 'revoke';
+      readonly room_id: RoomId;
+      readonly user_id: UserId | null;
+      readonly before_ms: number;
+    }
+  /** What the watch over the database found. */
+  | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  /** Presence on another node. */
+  | { readonly t: 'presence_heard'; readonly news: PresenceNews }
   /** These sessions have ended; `watched` if it comes from the watch over the database, also when there is none. */
   | { readonly t: 'sessions_ended'; readonly ended: readonly EndedSession[]; readonly watched: boolean }
   | { readonly t: 'statuses'; readonly users: readonly StatusChange[] }
@@ -195,6 +247,7 @@ export interface ShardStats {
   readonly database_up: boolean;
   /** Null without Redis. */
   readonly redis_up: boolean | null;
+  readonly bus_healthy: boolean;
 }
 
 export interface ShardBatch {

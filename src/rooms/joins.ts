@@ -59,15 +59,18 @@ export interface Joiner {
 export interface Joins {
   /**
    * Joins rooms for one socket. `done` is called once, in the turn in which the outcomes hold and the
-   * subscriptions are granted: what it sends goes before the next event. `members`: how many each room has.
+   * subscriptions are granted: what it sends goes before the next event. `states`: of the rooms, as they were read.
    */
   join(
     who: Joiner,
     requests: readonly JoinRequest[],
-    done: (outcomes: readonly JoinOutcome[], members: ReadonlyMap<RoomId, number>) => void,
+    done: (outcomes: readonly JoinOutcome[], states: ReadonlyMap<RoomId, JoinState>) => void,
   ): Promise<void>;
-  /** A user (null: everybody) may not read the room any more: joins under way end in `not_found`. */
-  revoke(room_id: RoomId, user_id: UserId | null): void;
+  /**
+   * A user (null: everybody) may not read the room any more: joins under way end in `not_found`, unless by a
+   * membership that began after `before_ms`.
+   */
+  revoke(room_id: RoomId, user_id: UserId | null, before_ms?: number): void;
   /** Resolves when no join of the room is under way for the socket. */
   settled(conn: number, room_id: RoomId): Promise<void>;
   readonly totals: Readonly<Record<'joined' | 'resumed' | 'replayed', number>>;
@@ -83,10 +86,10 @@ interface Prepared {
   readonly read: { messages: readonly Message[]; rev: number; more: boolean } | null;
 }
 
-/** A request under way; `rooms` are those that may still be joined. */
+/** A request under way; `rooms` say up to when memberships have been revoked meanwhile. */
 interface Joining {
   readonly who: Joiner;
-  readonly rooms: Set<RoomId>;
+  readonly rooms: Map<RoomId, number>;
   readonly end: Deferred<void>;
 }
 
@@ -149,7 +152,7 @@ export function createJoins(
       const { user_id, encoding } = who;
       const joining: Joining = {
         who,
-        rooms: new Set(requests.map(({ room_id }) => room_id)),
+        rooms: new Map(requests.map(({ room_id }) => [room_id, Number.NEGATIVE_INFINITY])),
         end: deferred(),
       };
       underWay.add(joining);
@@ -173,8 +176,9 @@ export function createJoins(
         const outcomes = requests.map((request, i): JoinOutcome => {
           const room = prepared[i];
           try {
-            if (!joining.rooms.has(request.room_id)) throw new Refusal('not_found');
             if (room === undefined || room instanceof Refusal) throw room ?? new Refusal('internal');
+            const revokedMs = joining.rooms.get(request.room_id) ?? Number.POSITIVE_INFINITY;
+            if (room.state.joined_ms <= revokedMs) throw new Refusal('not_found');
             const joined = finish(request, room, encoding);
             totals[request.since === undefined ? 'joined' : 'resumed']++;
             totals.replayed += joined.messages?.length ?? 0;
@@ -183,10 +187,7 @@ export function createJoins(
             return { room_id: request.room_id, ...refusalOf(error).problem };
           }
         });
-        done(
-          outcomes,
-          new Map(states.flatMap((state) => (state ? [[state.room_id, state.member_count]] : []))),
-        );
+        done(outcomes, new Map(states.flatMap((state) => (state ? [[state.room_id, state]] : []))));
       } finally {
         for (const hold of holds) hold.end();
         underWay.delete(joining);
@@ -194,9 +195,11 @@ export function createJoins(
       }
     },
 
-    revoke(room_id, user_id) {
+    revoke(room_id, user_id, before_ms = Number.POSITIVE_INFINITY) {
       for (const { who, rooms } of underWay) {
-        if (user_id === null || who.user_id === user_id) rooms.delete(room_id);
+        const revokedMs = rooms.get(room_id);
+        if (revokedMs === undefined || (user_id !== null && who.user_id !== user_id)) continue;
+        rooms.set(room_id, Math.max(revokedMs, before_ms));
       }
     },
 

@@ -90,21 +90,23 @@ async function leaveRoom({ store, announcer }: RoomPorts, caller: UserId, room_i
     const { actor, member } = await readActor(change, caller);
     enforce(canLeave(actor, await change.countAdmins()), membershipConflict(change.room_type));
     if (member === null) throw new Refusal('not_a_member');
-    await change.removeMember(caller);
-    return member;
+    return { ...member, removed_ms: await change.removeMember(caller) };
   });
   announceLeft(announcer, room_id, left);
 }
+
+/** Who was a member, and until when (epoch ms); without a time he can't have come back. */
+export type Gone = Pick<Member, 'user_id' | 'username'> & { readonly removed_ms?: number };
 
 /** The room hears it first, so that the leaver's other devices do too. */
 export function announceLeft(
   announcer: Announcer,
   room_id: RoomId,
-  { user_id, username }: Pick<Member, 'user_id' | 'username'>,
+  { user_id, username, removed_ms }: Gone,
 ): void {
   announcer.standingChanged(room_id, user_id as UserId);
   announcer.toRoom(room_id, 'member_left', { user_id, username });
-  announcer.revoke(room_id, user_id as UserId);
+  announcer.revoke(room_id, user_id as UserId, removed_ms);
 }
 
 async function listMembers(
@@ -238,11 +240,11 @@ async function removeMember(
     const target = { user_id, role: subject?.role ?? null };
     enforce(canRemoveMember(actor, target, await change.countAdmins()), membershipConflict(change.room_type));
     if (subject === null) throw new Refusal('not_found');
-    await change.removeMember(user_id);
+    const removed_ms = await change.removeMember(user_id);
     if (user_id !== caller) {
       await change.audit([{ action: 'member_removed', actor_id: caller, target_user_id: user_id }]);
     }
-    return subject;
+    return { ...subject, removed_ms };
   });
   if (user_id === caller) announceLeft(announcer, room_id, removed);
   else announceRemoved(announcer, room_id, removed, 'removed');
@@ -252,13 +254,13 @@ async function removeMember(
 export function announceRemoved(
   announcer: Announcer,
   room_id: RoomId,
-  member: Member,
+  member: Gone,
   reason: 'removed' | 'banned',
 ): void {
   const user_id = member.user_id as UserId;
   announcer.standingChanged(room_id, user_id);
   announcer.toUser(user_id, room_id, 'removed_from_room', { room_id, reason });
-  announcer.revoke(room_id, user_id);
+  announcer.revoke(room_id, user_id, member.removed_ms);
   announcer.toRoom(room_id, 'member_left', { user_id, username: member.username });
 }
 

@@ -66,10 +66,10 @@ async function banUser(
       return { ban: before, removed: null };
     const set = await change.putBan({ user_id, reason, banned_by: caller });
     if (set === null) throw new Refusal('not_found', { sentence: 'No such user.' });
-    if (subject !== null) await change.removeMember(user_id);
+    const removed = subject && { ...subject, removed_ms: await change.removeMember(user_id) };
     const details = { reason: set.reason };
     await change.audit([{ action: 'member_banned', actor_id: caller, target_user_id: user_id, details }]);
-    return { ban: set, removed: subject };
+    return { ban: set, removed };
   });
   if (removed !== null) announceRemoved(announcer, room_id, removed, 'banned');
   return ban;

@@ -35,8 +35,11 @@ export interface Announcer {
   toRoom(room_id: RoomId, type: string, payload: unknown): void;
   /** To every socket of a user, joined or not. */
   toUser(user_id: UserId, room_id: RoomId, type: string, payload: unknown): void;
-  /** Ends a user's subscriptions to a room (null: everybody's) and forgets what is cached of them, at once. */
-  revoke(room_id: RoomId, user_id: UserId | null): void;
+  /**
+   * Ends a user's subscriptions to a room (null: everybody's) and forgets what is cached of them, at once. Those of
+   * a membership that began after `before_ms` (epoch, the database's clock) stay: he has come back meanwhile.
+   */
+  revoke(room_id: RoomId, user_id: UserId | null, before_ms?: number): void;
   /** A user's (null: everybody's) role, mute, slow mode or membership in a room has changed: forget what is cached. */
   standingChanged(room_id: RoomId, user_id: UserId | null): void;
 }

@@ -7,6 +7,8 @@ export interface JoinState {
   readonly room_type: RoomType;
   /** null: not a member. */
   readonly role: Role | null;
+  /** When the membership began, epoch ms by the database's clock; 0 for who isn't a member. */
+  readonly joined_ms: number;
   /** 0 for who isn't a member. */
   readonly last_read_seq: number;
   readonly head_seq: number;

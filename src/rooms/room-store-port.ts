@@ -83,8 +83,8 @@ export interface RoomChange {
   countAdmins(): Promise<number>;
   /** Adds users who aren't members, in their order, everything so far read; those who don't exist are missing. */
   addMembers(members: readonly NewMember[]): Promise<Member[]>;
-  /** Removes a member. */
-  removeMember(user_id: UserId): Promise<void>;
+  /** Removes a member; gives the time of it, epoch ms: any later membership begins after it. */
+  removeMember(user_id: UserId): Promise<number>;
   /** Sets a member's role and mute (RFC 3339, null: not muted). */
   setMember(user_id: UserId, set: Pick<Member, 'role' | 'muted_until'>): Promise<void>;
   setDetails(set: Pick<Room, 'name' | 'description' | 'slow_mode_s'>): Promise<void>;

@@ -13,7 +13,8 @@ import type { MessageLog, RoomHead } from './ports.js';
  *       └──────── last grant and hold gone ──────────┘  └── rev = position+1 │ rev beyond, or a head beyond
  *
  * A gap (a change of another node, or of a shard that crashed) waits GAP_WAIT_MS for the missing event, then
- * is read from the log. Heads of tracked rooms are polled, so that a change nobody told of is found as well.
+ * is read from the log. Heads of tracked rooms are polled, so that a change nobody told of is found as well: now and
+ * then while other nodes can tell, at short intervals while they can't.
  */
 const GAP_WAIT_MS = 100; // DESIGN §2
 const FILL_RETRY_MS = 250; // while the database is away
@@ -21,6 +22,7 @@ const FILL_MAX = 1_000; // revs: a longer gap is not replayed: sockets are told 
 const POLL_EVERY_MS = 500;
 const HEADS_MAX = 1_000; // rooms asked for in one statement
 const POLL_AFTER_MS = 9_000; // since a room's head was last seen: with the gap's wait found within 10 s (I10)
+const POLL_AFTER_UNTOLD_MS = 1_300; // while nobody can tell: found within 2 s (DESIGN §2)
 const COLLECTED_MAX = 2_000; // events kept for one join; a slower one has to be asked for again
 const REACH_TIMEOUT_MS = 2_000;
 
@@ -87,7 +89,8 @@ export interface Sequencer {
   restore(rooms: readonly { room_id: RoomId; rev: number; json: number; msgpack: number }[]): void;
   listeners(room_id: RoomId): Readonly<Record<Encoding, number>>;
   close(): void;
-  readonly totals: { gapsFilled: number; pollsHealed: number; trackedRooms(): number };
+  /** `pollsHealed`: times that a poll found what nobody had told of. */
+  readonly totals: { gapsFilled: number; polls: number; pollsHealed: number; trackedRooms(): number };
 }
 
 /** Keeps an event for the joins under way, for each a bounded number. */
@@ -110,13 +113,15 @@ function trim(room: Tracked): void {
   for (const hold of room.holds) hold.first -= needed;
 }
 
+/** @param toldOfChanges whether other nodes' changes arrive by themselves at the moment */
 export function createSequencer(
   log: Pick<MessageLog, 'changesAfter' | 'heads'>,
   sink: EventSink,
   report: (error: unknown) => void,
+  toldOfChanges: () => boolean = () => true,
 ): Sequencer {
   const rooms = new Map<RoomId, Tracked>();
-  const totals = { gapsFilled: 0, pollsHealed: 0, trackedRooms: () => rooms.size };
+  const totals = { gapsFilled: 0, polls: 0, pollsHealed: 0, trackedRooms: () => rooms.size };
 
   function track(room_id: RoomId): Tracked {
     const tracked: Tracked = {
@@ -127,7 +132,7 @@ export function createSequencer(
       early: new Map(),
       target: 0,
       timer: null,
-      polledAt: performance.now(),
+      polledAt: performance.now() - Math.random() * POLL_AFTER_MS, // many that are joined at once aren't polled at once
       holds: new Set(),
       openedAt: 0,
       collected: [],
@@ -221,11 +226,12 @@ export function createSequencer(
   }
 
   async function poll(): Promise<void> {
-    const dueBefore = performance.now() - POLL_AFTER_MS;
+    const dueBefore = performance.now() - (toldOfChanges() ? POLL_AFTER_MS : POLL_AFTER_UNTOLD_MS);
     const due = [...rooms.values()].filter((room) => room.polledAt <= dueBefore);
     for (let from = 0; from < due.length; from += HEADS_MAX) {
       const some = due.slice(from, from + HEADS_MAX);
       const heads = await log.heads(some.map((room) => room.room_id));
+      totals.polls++;
       for (const room of some) room.polledAt = performance.now();
       for (const head of heads) {
         const room = rooms.get(head.room_id);

@@ -18,6 +18,7 @@ import type { AttachmentViews } from '../rooms/attachment-view.js';
 import type { JoinOutcome, Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { ReadMark } from '../rooms/ports.js';
+import type { JoinState } from '../rooms/reading-port.js';
 import type { Typing } from '../rooms/typing.js';
 import type { Outbox } from './outbox.js';
 
@@ -114,20 +115,20 @@ export async function runFrame(
     }
     case 'join_room': {
       const { since } = request.payload as JoinPayload;
-      return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome], members) => {
+      return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome], states) => {
         if (outcome === undefined) throw new Error('a join without outcome');
         if ('code' in outcome) {
           const { room_id: _, ...problem } = outcome;
           return respond(answer('error', request, problem), { failed: true });
         }
-        respond(answer('joined', request, outcome), { subscribe: granted([outcome], members) });
+        respond(answer('joined', request, outcome), { subscribe: granted([outcome], states) });
       });
     }
     case 'resume': {
       const rooms = (request.payload as ResumePayload).rooms as { room_id: RoomId; since?: number }[];
-      return services.joins.join(who, rooms, (outcomes, members) => {
+      return services.joins.join(who, rooms, (outcomes, states) => {
         const payload = { rooms: outcomes, last: false };
-        respond(answer('resumed', request, payload), { subscribe: granted(outcomes, members) });
+        respond(answer('resumed', request, payload), { subscribe: granted(outcomes, states) });
       });
     }
     case 'sync': {
@@ -183,11 +184,12 @@ async function change(
   respond(answer('ok', request, { message_id: id, rev }));
 }
 
-function granted(outcomes: readonly JoinOutcome[], members: ReadonlyMap<RoomId, number>): Grant[] {
+function granted(outcomes: readonly JoinOutcome[], states: ReadonlyMap<RoomId, JoinState>): Grant[] {
   return outcomes.flatMap((outcome) => {
     if ('code' in outcome) return [];
     const { room_id, head_rev } = outcome;
-    return [{ room_id, rev: head_rev, members: members.get(room_id) ?? 0 }];
+    const { member_count = 0, joined_ms = 0 } = states.get(room_id) ?? {};
+    return [{ room_id, rev: head_rev, members: member_count, joined_ms }];
   });
 }
 

@@ -1,4 +1,5 @@
 const EVERY_MS = 3_600_000; // what an hour leaves behind is nobody's burden
+const STANDINGS_KEPT_MS = 3_600_000; // every node looks each moment, and back for two minutes when it starts
 const MARGIN_MS = 86_400_000; // beyond what anything looks back for; clocks may differ
 
 /**
@@ -6,10 +7,12 @@ const MARGIN_MS = 86_400_000; // beyond what anything looks back for; clocks may
  * long as an access token of it could come: that it ended is what refuses the token.
  *
  * @param ports.purgeSessions removes sessions that ended or expired before a time; 0 when there are none left
+ * @param ports.purgeStandings the same of changes of standings
  * @returns what stops it
  */
 export function startHousekeeping(ports: {
   readonly purgeSessions: (before: Date) => Promise<number>;
+  readonly purgeStandings: (before: Date) => Promise<number>;
   /** Milliseconds. */
   readonly tokenLifeMs: number;
   readonly report: (error: unknown) => void;
@@ -18,6 +21,8 @@ export function startHousekeeping(ports: {
   const sweep = async (): Promise<void> => {
     const before = new Date(Date.now() - ports.tokenLifeMs - MARGIN_MS);
     while (!stopped && (await ports.purgeSessions(before)) > 0);
+    const standingsBefore = new Date(Date.now() - STANDINGS_KEPT_MS);
+    while (!stopped && (await ports.purgeStandings(standingsBefore)) > 0);
   };
   const timer = setInterval(() => void sweep().catch(ports.report), EVERY_MS);
   return () => {

@@ -7,6 +7,7 @@ import type { Admission } from '../rooms/admission.js';
 import type { BatchWriter } from '../rooms/batch-writer.js';
 import type { Joins } from '../rooms/joins.js';
 import type { Sequencer } from '../rooms/sequencer.js';
+import type { RequestLimits } from './request-limits.js';
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const SIZE_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 150, 200, 256];
@@ -150,8 +151,9 @@ export function shardTotals(parts: {
   readonly joins: Joins;
   readonly bus: Bus;
   readonly log: { leftOut(): number };
+  readonly limits: RequestLimits;
 }): ShardTotals {
-  const { sequencer, admission, writer, joins, bus, log } = parts;
+  const { sequencer, admission, writer, joins, bus, log, limits } = parts;
   return {
     counters: {
       gaps_filled: [
@@ -166,6 +168,11 @@ export function shardTotals(parts: {
       rooms_resumed: ['Rooms joined by sockets that said what they had.', () => joins.totals.resumed],
       messages_replayed: ['Messages given to sockets that resumed or synced.', () => joins.totals.replayed],
       log_lines_left_out: ['Log lines left out as too many of their kind came.', () => log.leftOut()],
+      head_polls: ['Statements that asked for heads of rooms.', () => sequencer.totals.polls],
+      limits_fallback: [
+        'Requests counted by their own node’s limits alone, as Redis gave no answer in time.',
+        limits.fallbacks,
+      ],
       bus_published: ['Entries and signals sent to other nodes.', () => bus.stats().published],
       bus_dropped: [
         'Entries and signals that could not be sent; the log has them.',

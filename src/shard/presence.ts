@@ -1,13 +1,12 @@
 import { createLastSeen } from '../auth/last-seen.js';
 import type { StatusOf } from '../auth/ports.js';
-import type { PresenceStore, StatusChosen } from '../auth/presence-port.js';
+import type { PresenceStore } from '../auth/presence-port.js';
 import type { ToFront, ToShard } from '../ipc/messages.js';
 import { shardOf, type UserId } from '../protocol/ids.js';
 
 /** A shard's knowledge of who is online: what the front says, which knows all sockets. */
 export interface ShardPresence {
   readonly statusOf: StatusOf;
-  readonly chosen: StatusChosen;
   changed(message: Extract<ToShard, { t: 'presence' }>): void;
   /** Tells the front what users chose; says nothing where they can't be read. */
   read(user_ids: readonly UserId[]): Promise<void>;
@@ -31,7 +30,6 @@ export function createShardPresence(deps: {
 
   return {
     statusOf: (user_id) => shown.get(user_id) ?? 'offline',
-    chosen: (user_id, status) => post({ t: 'status_chosen', user_id, status }),
     changed({ online, away, offline, seen_ms, gone }) {
       for (const user_id of online) shown.set(user_id, 'online');
       for (const user_id of away) shown.set(user_id, 'away');

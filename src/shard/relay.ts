@@ -1,9 +1,10 @@
 import type { Bus } from '../bus/port.js';
 import type { Logger } from '../observability/logger.js';
-import { PARTITIONS, partitionOf, type RoomId } from '../protocol/ids.js';
+import { partitionOf, type RoomId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
 import { decodeMsgpack, encodeMsgpack } from '../protocol/strict-msgpack.js';
 import type { LogChange, LogEvent } from '../rooms/events.js';
+import { partitionsOf } from './signals.js';
 
 /**
  * An entry of a partition's stream: what one batch changed in the partition's rooms, in order. A message that a
@@ -29,10 +30,7 @@ export async function connectRelay(
   offer: (events: readonly LogEvent[]) => void,
   log: Pick<Logger, 'warn'>,
 ): Promise<Relay> {
-  const mine = Array.from({ length: PARTITIONS }, (_, partition) => partition).filter(
-    (partition) => partition % where.shards === where.shard,
-  );
-  await bus.subscribe(mine, (partition, bytes) => {
+  await bus.subscribe(partitionsOf(where), (partition, bytes) => {
     try {
       offer(eventsOf(decodeMsgpack(bytes) as Entry));
     } catch (error) {
@@ -41,6 +39,7 @@ export async function connectRelay(
   });
   return {
     publish(events) {
+      if (bus.solo) return;
       for (const [partition, entry] of entriesOf(events)) bus.publish(partition, encodeMsgpack(entry));
     },
   };

@@ -4,7 +4,6 @@ import { presentation } from '../attachments/presentation.js';
 import { createAccounts } from '../auth/accounts.js';
 import type { SessionEnds, UserNews } from '../auth/ports.js';
 import { createProfiles } from '../auth/profiles.js';
-import { watchSessions } from '../auth/session-watch.js';
 import { openBus } from '../bus/open-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
 import { discoveryHandlers } from '../http/discovery-handlers.js';
@@ -15,31 +14,30 @@ import { roomHandlers } from '../http/room-handlers.js';
 import type { ShardRoute } from '../http/routes.js';
 import { searchHandlers } from '../http/search-handlers.js';
 import type { HttpHandler } from '../http/types.js';
-import type { ShardStart, ToShard } from '../ipc/messages.js';
+import type { PresenceNews, ShardStart, StandingChange, ToShard } from '../ipc/messages.js';
 import { secondsSince } from '../lib/wall-clock.js';
 import { createSampledLogger } from '../observability/logger.js';
 import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
-import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
-import type { UserId } from '../protocol/ids.js';
+import { shardOf, type UserId } from '../protocol/ids.js';
 import { accountRemoval } from '../rooms/account-removal.js';
 import { createAdmission } from '../rooms/admission.js';
-import { type AttachmentViews, attachmentViews } from '../rooms/attachment-view.js';
+import { attachmentViews } from '../rooms/attachment-view.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
-import { type LogEvent, logEventFrame } from '../rooms/events.js';
+import type { LogEvent } from '../rooms/events.js';
 import { inTime } from '../rooms/in-time.js';
 import { createJoins } from '../rooms/joins.js';
 import { LogUnavailable } from '../rooms/log-errors-port.js';
 import { createMessageService } from '../rooms/message-service.js';
 import { moderationService } from '../rooms/moderation-service.js';
-import type { Announcer } from '../rooms/ports.js';
 import { createReadMarks } from '../rooms/read-marks.js';
 import { createReadReceipts } from '../rooms/read-receipts.js';
 import { roomService } from '../rooms/room-service.js';
-import { createSequencer, type EventSink } from '../rooms/sequencer.js';
+import { createSequencer } from '../rooms/sequencer.js';
 import { createSlowMode } from '../rooms/slow-mode.js';
 import { createTyping } from '../rooms/typing.js';
 import { accountRemovalStore } from '../store/account-removal.js';
+import { changesSince, purgeStandingChanges } from '../store/changes.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { discoverRooms } from '../store/discovery.js';
 import { databaseAnswers } from '../store/health.js';
@@ -53,18 +51,24 @@ import { presenceStore } from '../store/presence.js';
 import { profileStore } from '../store/profiles.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { roomStore } from '../store/room-store.js';
-import { endedSince, purgeSessions } from '../store/sessions.js';
+import { purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
 import { editsOf, thread } from '../store/threads.js';
 import { accountStore } from '../store/users.js';
+import { createAnnouncer } from './announcer.js';
+import { watchChanges } from './change-watch.js';
 import { createCpuLink } from './cpu-link.js';
+import { eventSink } from './event-sink.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { startHousekeeping } from './housekeeping.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
-import { createOutbox, type Outbox } from './outbox.js';
+import { createMutations } from './mutations.js';
+import { createOutbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
+import { createRequestLimits } from './request-limits.js';
+import { connectSignals } from './signals.js';
 
 const STATS_EVERY_MS = 1_000;
 
@@ -91,17 +95,23 @@ export async function runShard(start: ShardStart): Promise<void> {
     } else log.error({ event: 'shard_error', ...request, err: error });
   };
   const db = openDatabase(start.databaseUrl, config.dbPoolSize, `parley-shard-${shard}`);
-  const outbox = createOutbox(port);
+  const mayMutate = process.env.PARLEY_TEST_FAULTS === '1' && config.nodeEnv === 'test';
+  const mutations = mayMutate ? createMutations() : null;
+  const plainOutbox = createOutbox(port);
+  const outbox = mutations?.outbox(plainOutbox) ?? plainOutbox;
   const where = { shard, shards: config.shards };
   const metrics = createShardMetrics({ process: start.index, shard, poolSize: config.dbPoolSize });
-  const messagesLog = timed(messageLog(db), metrics.queried);
+  const plainLog = timed(messageLog(db), metrics.queried);
+  const messagesLog = mutations?.log(plainLog) ?? plainLog;
   const { linked } = attachmentViews(
     openLinks(config, start.jwtSecret),
     presentation,
     config.attachments.urlLifeMs,
   );
-  const sequencer = createSequencer(messagesLog, eventSink(outbox, linked), report);
   const bus = openBus(config, start.hubPath, start.nodeId, log);
+  const limits = createRequestLimits(config, log);
+  const sink = eventSink(outbox, linked);
+  const sequencer = createSequencer(messagesLog, mutations?.sink(sink) ?? sink, report, bus.healthy);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
   const committed = (events: readonly LogEvent[]) => {
     sequencer.offer(events);
@@ -129,7 +139,14 @@ export async function runShard(start: ShardStart): Promise<void> {
   );
   const cpu = createCpuLink(outbox, config.passwordHash);
   const joins = createJoins(joinReader, messagesLog, sequencer);
-  const announcer = roomAnnouncer(outbox, admission.forget, joins.revoke);
+  const announcer = createAnnouncer({
+    outbox,
+    listeners: (room_id) => (shardOf(room_id, config.shards) === shard ? sequencer.listeners(room_id) : null),
+    forget: admission.forget,
+    cancelJoins: joins.revoke,
+    forgetUser: admission.forgetUser,
+    signals: () => signals,
+  });
   const typing = createTyping({ admission, announcer });
   const receipts = createReadReceipts(announcer);
   const markRead = createReadMarks((marks) => advanceReadMarks(db, marks), receipts.moved);
@@ -140,6 +157,9 @@ export async function runShard(start: ShardStart): Promise<void> {
     gone: typing.gone,
     report,
   });
+  const presenceHeard = (heard: PresenceNews) => outbox.post({ t: 'presence_heard', news: heard });
+  const heard = { signal: announcer.hear, presence: presenceHeard };
+  const signals = await connectSignals(bus, where, heard, log);
   const frames: FrameServices = {
     ...where,
     outbox,
@@ -153,15 +173,12 @@ export async function runShard(start: ShardStart): Promise<void> {
   const ends: SessionEnds = {
     end(user_id, sids) {
       const ended = sids.map((sid) => ({ sid, user_id, ended_ms: Date.now() }));
-      outbox.post({ t: 'sessions_ended', ended, watched: false });
+      if (ended.length > 0) announcer.announce(['ended', user_id, ended]);
     },
   };
   const news: UserNews = {
-    userChanged(user_id) {
-      admission.forgetUser(user_id);
-      outbox.post({ t: 'notice', notice: { kind: 'user_changed', user_id } });
-    },
-    statusChosen: (user_id, status) => outbox.post({ t: 'status_chosen', user_id, status }),
+    userChanged: (user_id) => announcer.announce(['account', user_id]),
+    statusChosen: (user_id, status) => announcer.announce(['status', user_id, status]),
   };
   const accounts = createAccounts({
     store: timed(accountStore(db), metrics.queried),
@@ -176,11 +193,10 @@ export async function runShard(start: ShardStart): Promise<void> {
   const unwatch =
     shard !== 0
       ? () => {}
-      : watchSessions({
-          endedSince: (sinceMs) => endedSince(db, sinceMs),
-          found: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
-          lookBackMs: config.jwt.expirationMs,
-          nowMs: Date.now(),
+      : watchChanges({
+          changesSince: (mark) => changesSince(db, mark, config.jwt.expirationMs),
+          ended: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
+          standings: (changes) => outbox.post({ t: 'standings_changed', changes }),
           report,
         });
   const rooms = timed(roomStore(db), metrics.queried);
@@ -189,6 +205,7 @@ export async function runShard(start: ShardStart): Promise<void> {
       ? () => {}
       : startHousekeeping({
           purgeSessions: (before) => purgeSessions(db, before),
+          purgeStandings: (before) => purgeStandingChanges(db, before),
           tokenLifeMs: config.jwt.expirationMs,
           report,
         });
@@ -238,7 +255,10 @@ export async function runShard(start: ShardStart): Promise<void> {
   async function answerHttp(request: Extract<ToShard, { t: 'http' }>): Promise<void> {
     const { id } = request;
     try {
-      const result = await inTime(handlers[request.route as ShardRoute](request));
+      const over = await limits.over(request);
+      if (over !== null && request.route !== 'send_message')
+        throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
+      const result = await inTime(handlers[request.route as ShardRoute]({ ...request, over }));
       if ('reroute' in result) return outbox.post({ t: 'reroute', id, room_id: result.reroute });
       const { status, data, page } = result;
       const body = JSON.stringify({
@@ -289,17 +309,33 @@ export async function runShard(start: ShardStart): Promise<void> {
         return cpu.done(message);
       case 'notice':
         return admission.forgetUser(message.notice.user_id);
+      case 'standings_changed':
+        return standingsChanged(message.changes);
+      case 'presence_told':
+        return signals.tellPresence(message.partition, message.news);
       case 'log_level':
         log.level = message.level;
         return;
       case 'metrics':
         return void sendMetrics(message.id);
+      case 'mutate':
+        return mutations?.set(message.mutation);
       case 'crash':
         throw new Error('crash asked for by a test');
       case 'drain':
         return void drain();
       default:
         return message satisfies never;
+    }
+  }
+
+  /** The front has ended the subscriptions; those that were granted meanwhile it ends when `revoke` comes after them. */
+  function standingsChanged(changes: readonly StandingChange[]): void {
+    for (const { room_id, user_id, ended, at_ms } of changes) {
+      if (room_id === null) {
+        if (user_id !== null) admission.forgetUser(user_id);
+      } else if (ended) announcer.hear(['revoke', room_id, user_id, at_ms]);
+      else announcer.hear(['standing', room_id, user_id]);
     }
   }
 
@@ -317,7 +353,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
   }
 
-  metrics.watch(shardTotals({ sequencer, admission, writer, joins, bus, log: { leftOut } }));
+  metrics.watch(shardTotals({ sequencer, admission, writer, joins, bus, limits, log: { leftOut } }));
 
   let databaseUp = true;
   let utilization = performance.eventLoopUtilization();
@@ -332,6 +368,7 @@ export async function runShard(start: ShardStart): Promise<void> {
         utilization: performance.eventLoopUtilization(now, utilization).utilization,
         database_up: databaseUp,
         redis_up: config.redis === null ? null : bus.healthy(),
+        bus_healthy: bus.healthy(),
       },
     });
     utilization = now;
@@ -347,65 +384,8 @@ export async function runShard(start: ShardStart): Promise<void> {
   receipts.close();
   stopHousekeeping();
   sequencer.close();
-  await bus.close();
+  await Promise.all([bus.close(), limits.close()]);
   writer.close();
   await db.end({ timeout: 1 });
   port.close();
-}
-
-function eventSink(outbox: Outbox, linked: AttachmentViews['linked']): EventSink {
-  const encoded = (encoding: Encoding, wanted: number, frame: ServerFrame) =>
-    wanted > 0 ? outbox.bytes(encodeFrame(encoding, frame)) : null;
-  return {
-    publish(event, listeners) {
-      if (listeners.json === 0 && listeners.msgpack === 0) return;
-      const frame = linked(logEventFrame(event));
-      const json = encoded(Encoding.json, listeners.json, frame);
-      const msgpack = encoded(Encoding.msgpack, listeners.msgpack, frame);
-      const created =
-        event.type === 'new_message' ? { created_ms: Date.parse(event.message.created_at) } : {};
-      outbox.post({ t: 'publish', room_id: event.room_id, rev: event.rev, ...created, json, msgpack });
-    },
-    resync: (room_id, rev) => outbox.post({ t: 'resync', room_id, rev }),
-  };
-}
-
-/** What an event adds to a room's members. */
-const MEMBERS_BY: ReadonlyMap<string, 1 | -1> = new Map([
-  ['member_joined', 1],
-  ['member_left', -1],
-]);
-
-type Forget = (...of: Parameters<Announcer['revoke']>) => void;
-
-function roomAnnouncer(outbox: Outbox, forget: Forget, cancelJoins: Forget): Announcer {
-  const both = (frame: ServerFrame) => ({
-    json: outbox.bytes(encodeFrame(Encoding.json, frame)),
-    msgpack: outbox.bytes(encodeFrame(Encoding.msgpack, frame)),
-  });
-  const frameOf = (
-    type: string,
-    room_id: Parameters<Announcer['toRoom']>[0],
-    payload: unknown,
-  ): ServerFrame => ({
-    type,
-    room_id,
-    payload,
-    timestamp: Date.now(),
-  });
-  return {
-    toRoom(room_id, type, payload) {
-      const members = MEMBERS_BY.get(type);
-      const frame = both(frameOf(type, room_id, payload));
-      outbox.post({ t: 'publish', room_id, rev: null, ...frame, ...(members ? { members } : {}) });
-    },
-    toUser: (user_id, room_id, type, payload) =>
-      outbox.post({ t: 'to_user', user_id, ...both(frameOf(type, room_id, payload)) }),
-    revoke(room_id, user_id) {
-      forget(room_id, user_id);
-      cancelJoins(room_id, user_id);
-      outbox.post({ t: 'revoke', room_id, user_id });
-    },
-    standingChanged: (room_id, user_id) => forget(room_id, user_id),
-  };
 }

@@ -1,4 +1,5 @@
 import postgres from 'postgres';
+import { watchedSockets } from './watched-socket.js';
 
 /** A pool of connections; every operation of the store takes one as its first argument. */
 export type Db = postgres.Sql<{ bigint: number }>;
@@ -6,7 +7,10 @@ export type Db = postgres.Sql<{ bigint: number }>;
 export type Tx = postgres.TransactionSql<{ bigint: number }>;
 
 const CONNECT_TIMEOUT_S = 2; // a request waits no longer than this for a database that is away (DESIGN §2)
-const STATEMENT_TIMEOUT_MS = 10_000; // nothing on any path should take this long; frees the connection
+const STATEMENT_TIMEOUT_MS = 5_000; // nothing on any path should take this long; frees the connection
+// A node that is cut off within a transaction holds its locks against all others for no longer than this.
+const IDLE_IN_TRANSACTION_MS = 3_000;
+const SILENT_MS = 6_000; // then the server is out of reach rather than busy: the connection is given up
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
 
 /**
@@ -20,9 +24,15 @@ export function openDatabase(url: string, connections: number, name: string): Db
   return postgres(url, {
     max: connections,
     connect_timeout: CONNECT_TIMEOUT_S,
+    ...{ socket: watchedSockets(SILENT_MS) }, // the option is missing in the types
     backoff: (retries) => Math.min(RECONNECT_MAX_S, 0.05 * 2 ** retries),
     onnotice: () => {},
-    connection: { application_name: name, statement_timeout: STATEMENT_TIMEOUT_MS, ...BY_INDEX },
+    connection: {
+      application_name: name,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+      ...BY_INDEX,
+    },
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
   });
 }
@@ -37,7 +47,7 @@ export class StoreUnavailable extends Error {
 
 /** SQLSTATE classes that say "not now" rather than "not ever". */
 const TRANSIENT_CLASSES = new Set(['08', '53', '57']); // connection, resources, operator intervention
-const RETRYABLE = new Set(['40001', '40P01']); // serialization failure, deadlock
+const RETRYABLE = new Set(['40001', '40P01', '25P03']); // serialization failure, deadlock, idle in transaction
 const DRIVER_FAILURES =
   /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOST)/;
 

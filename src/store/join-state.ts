@@ -16,6 +16,7 @@ export async function joinStates(
   if (rooms.length === 0) return [];
   const rows = await run(db<JoinRow[]>`
     select r.id as room_id, r.type as room_type, rm.role, coalesce(rm.last_read_seq, 0) as last_read_seq,
+      coalesce(extract(epoch from rm.joined_at)::float8 * 1000, 0) as joined_ms,
       h.head_seq, h.head_rev, r.member_count
     from unnest(${[...rooms]}::uuid[]) with ordinality as i (room_id, ord)
     left join (rooms r join room_heads h on h.room_id = r.id) on r.id = i.room_id and r.deleted_at is null

@@ -141,9 +141,13 @@ export async function insertMembers(
   return rows.map(toMember);
 }
 
-/** Removes a member, if he is one, counts him out, and keeps his mute for when he comes back. @throws StoreUnavailable */
-export async function deleteMember(tx: Tx, room_id: RoomId, user_id: UserId): Promise<void> {
-  await run(tx`
+/**
+ * Removes a member, if he is one, counts him out, and keeps his mute for when he comes back.
+ * @returns when, epoch ms: after he joined, and before he can join again
+ * @throws StoreUnavailable
+ */
+export async function deleteMember(tx: Tx, room_id: RoomId, user_id: UserId): Promise<number> {
+  const [row] = await run(tx<{ removed_ms: number }[]>`
     with gone as (
       delete from room_members where room_id = ${room_id} and user_id = ${user_id}
       returning room_id, user_id, muted_until
@@ -151,8 +155,11 @@ export async function deleteMember(tx: Tx, room_id: RoomId, user_id: UserId): Pr
       insert into kept_mutes (room_id, user_id, muted_until)
       select room_id, user_id, muted_until from gone where muted_until > clock_timestamp()
       on conflict (room_id, user_id) do update set muted_until = excluded.muted_until
+    ), counted as (
+      update rooms set member_count = member_count - 1 where id in (select room_id from gone)
     )
-    update rooms set member_count = member_count - 1 where id in (select room_id from gone)`);
+    select extract(epoch from clock_timestamp())::float8 * 1000 as removed_ms`);
+  return row?.removed_ms ?? 0;
 }
 
 /** Sets a member's role and mute (RFC 3339 or null). @throws StoreUnavailable */

@@ -1,5 +1,4 @@
 import type { Account, NewSession, PasswordChange, RefreshTokenState, SessionRecord } from '../auth/ports.js';
-import type { EndedSession } from '../ipc/messages.js';
 import type { SessionId, UserId } from '../protocol/ids.js';
 import { type Db, run } from './client.js';
 
@@ -15,27 +14,6 @@ import { type Db, run } from './client.js';
  */
 
 const PURGE_BATCH = 1_000; // rows in one statement, well within its 10 s also with a year of tokens each
-
-/**
- * The sessions that ended after a time, the first first, and the database's clock; both epoch milliseconds.
- * @throws StoreUnavailable
- */
-export async function endedSince(
-  db: Db,
-  sinceMs: number,
-): Promise<{ ended: readonly EndedSession[]; nowMs: number }> {
-  const rows = await run(db<(EndedSession & { now_ms: number })[]>`
-    select s.sid, s.user_id, s.ended_ms, extract(epoch from now())::float8 * 1000 as now_ms
-    from (values (1)) as always
-    left join lateral (
-      select id as sid, user_id, extract(epoch from revoked_at)::float8 * 1000 as ended_ms
-      from sessions
-      where revoked_at > to_timestamp(${sinceMs}::float8 / 1000)
-      order by revoked_at
-    ) s on true`);
-  const nowMs = rows[0]?.now_ms ?? sinceMs;
-  return { ended: rows.filter((row) => row.sid !== null).map(({ now_ms: _, ...ended }) => ended), nowMs };
-}
 
 /**
  * Opens a session with its first refresh token, if the user's password hash is still `password_hash`. The lock

@@ -9,8 +9,8 @@ import { verifyAccessToken } from '../../src/auth/tokens.js';
 import type { Caller } from '../../src/ipc/messages.js';
 import { Refusal } from '../../src/protocol/errors.js';
 import type { SessionId } from '../../src/protocol/ids.js';
+import { changesSince } from '../../src/store/changes.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
-import { endedSince } from '../../src/store/sessions.js';
 import { accountStore } from '../../src/store/users.js';
 import { createTestDatabase } from './database.js';
 
@@ -83,7 +83,8 @@ export async function accountFixture(): Promise<AccountFixture> {
       const signedIn = await accounts.register({ username, email, password: PASSWORD }, 'Laptop');
       return { caller: callerIn(signedIn), signedIn, email, username };
     },
-    alive: async ({ sid }) => !(await endedSince(db, 0)).ended.some((session) => session.sid === sid),
+    alive: async ({ sid }) =>
+      !(await changesSince(db, null, DAY_MS)).ended.some((session) => session.sid === sid),
     forget() {
       ended.length = 0;
       verified.length = 0;

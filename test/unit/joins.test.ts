@@ -26,7 +26,7 @@ function joinUnderWay(waiting: () => boolean = () => true) {
   const who = { user_id: user, conn: 1, encoding: 'json', waiting } as const;
   const ended = joins.join(who, [{ room_id: room }], (all) => outcomes.push(...all));
   const read = async () => {
-    const counters = { last_read_seq: 0, head_seq: 3, head_rev: 3, member_count: 2 };
+    const counters = { joined_ms: 1, last_read_seq: 0, head_seq: 3, head_rev: 3, member_count: 2 };
     answer.resolve([{ room_id: room, room_type: 'private', role: 'member', ...counters }]);
     await ended;
   };

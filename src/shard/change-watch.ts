@@ -1,0 +1,57 @@
+import type { EndedSession, StandingChange } from '../ipc/messages.js';
+
+const POLL_MS = 400; // what any node commits is known on all within a second (I9), whatever the bus does
+
+/** Where the watch stands: what was committed before is known. Opaque, the store's own. */
+export type ChangeMark = string;
+
+/** What was committed since a mark, and perhaps some of what was before; each with an id that is its own. */
+export interface Changes {
+  readonly ended: readonly EndedSession[];
+  readonly standings: readonly (StandingChange & { readonly id: string })[];
+  readonly mark: ChangeMark;
+}
+
+export interface ChangeWatchOptions {
+  /** null: the first look. @throws StoreUnavailable */
+  readonly changesSince: (mark: ChangeMark | null) => Promise<Changes>;
+  /** Gets every end once, and an empty list where there was none: the silence means that nobody looked. */
+  readonly ended: (ended: readonly EndedSession[]) => void;
+  /** Gets every change of a standing once. */
+  readonly standings: (changes: readonly StandingChange[]) => void;
+  readonly report: (error: unknown) => void;
+}
+
+/**
+ * Watches the database for sessions that end and standings that change, on this node or another: the signals of the bus
+ * are faster, this is certain. Returns what stops it.
+ */
+export function watchChanges(options: ChangeWatchOptions): () => void {
+  let mark: ChangeMark | null = null;
+  let known = new Set<string>();
+  let timer: NodeJS.Timeout | null = null;
+  let stopped = false;
+
+  function take(changes: Changes): void {
+    options.ended(changes.ended.filter(({ sid }) => !known.has(sid)));
+    const fresh = changes.standings.filter(({ id }) => !known.has(id));
+    if (fresh.length > 0) options.standings(fresh.map(({ id: _, ...change }) => change));
+    known = new Set([...changes.ended.map(({ sid }) => sid), ...changes.standings.map(({ id }) => id)]);
+    mark = changes.mark;
+  }
+
+  async function look(): Promise<void> {
+    try {
+      const changes = await options.changesSince(mark);
+      if (!stopped) take(changes);
+    } catch (error) {
+      options.report(error);
+    }
+    if (!stopped) timer = setTimeout(look, POLL_MS);
+  }
+  void look();
+  return () => {
+    stopped = true;
+    if (timer !== null) clearTimeout(timer);
+  };
+}

@@ -1,0 +1,195 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DEADLINE_MS, until, within } from '../helpers/deadline.js';
+import { busesHealthy, type Nodes, startNodes } from '../helpers/nodes.js';
+import { hasRedis, type RedisServer, startRedis } from '../helpers/redis.js';
+import {
+  type Account,
+  dataOf,
+  newAccount,
+  newRoom,
+  type Rest,
+  refusalOf,
+  restClient,
+} from '../helpers/rest-client.js';
+import { type Ear, enter } from '../helpers/signals.js';
+
+const PROMISED_MS = 1_000; // I9
+const ALLOWED_MS = 3_000; // what a busy machine gets
+
+/** A room of ann's with ben in it, ben listening on the second node. */
+interface Scene {
+  readonly room: string;
+  readonly ann: Account;
+  readonly ben: Account;
+  readonly ear: Ear;
+}
+
+describe.skipIf(!hasRedis)('rights that end on one node (skipped where there is no redis-server)', () => {
+  let redis: RedisServer;
+  let nodes: Nodes;
+  let here: Rest;
+  let there: Rest;
+  const measured: string[] = [];
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    nodes = await startNodes(['2', '3'].map((SHARDS) => ({ SHARDS, REDIS_URL: redis.url })));
+    [here, there] = [restClient(nodes.node(0).url), restClient(nodes.node(1).url)];
+  });
+  afterAll(async () => {
+    process.stdout.write(`${measured.join('\n')}\n`);
+    await nodes?.stop();
+    await redis?.kill();
+  });
+
+  async function scene(): Promise<Scene> {
+    const [ann, ben] = [await newAccount(here, 'ann'), await newAccount(here, 'ben')];
+    const { id: room } = await newRoom(here, ann, [ben]);
+    const ear = await enter(nodes.node(1).wsUrl, ben, room);
+    dataOf(await here.send(ann.token, room, { content: 'before' }));
+    await ear.next(({ type }) => type === 'new_message', 'a message on the other node');
+    await ear.ask('send_message', { content: 'ben may' }, room); // and so his standing is cached there
+    return { room, ann, ben, ear };
+  }
+
+  const closes = async ({ ear }: Scene) => {
+    expect((await within(ear.closed, DEADLINE_MS, 'the close')).code).toBe(4010);
+  };
+  /** Sends of ann's are no longer heard: the last one that is comes before the first one that isn't. */
+  const hearsNoMore = async ({ ear, room, ann }: Scene, isDeleted = false) => {
+    await until(async () => {
+      const answer = await ear.request('sync', { since: 0, limit: 1 }, room);
+      return answer.type === 'error';
+    }, 'a sync that is refused');
+    if (isDeleted) return;
+    // What the socket is still subscribed to shows in what it hears.
+    await until(async () => {
+      const { id } = dataOf(await there.send(ann.token, room, { content: 'still there?' }));
+      const heard = () => ear.frames.some(({ payload }) => (payload.message as { id?: string })?.id === id);
+      await ear.request('ping');
+      return !heard();
+    }, 'a message that is not heard');
+  };
+  const mayNotSend = (code: string) => async (given: Scene) => {
+    const refused = async () => {
+      const { payload } = await given.ear.request<{ code?: string }>(
+        'send_message',
+        { content: 'x' },
+        given.room,
+      );
+      return payload.code === code;
+    };
+    await until(refused, `a send that is refused with ${code}`);
+  };
+
+  const ENDS: Record<string, [change: (s: Scene) => Promise<unknown>, effect: (s: Scene) => Promise<void>]> =
+    {
+      'a logout': [({ ben }) => here.logout(ben.token), closes],
+      'an ended session': [
+        async ({ ben }) => {
+          const grant = dataOf(await here.login({ email: ben.email, password: ben.password }));
+          const sessions = dataOf(await here.sessions(grant.token));
+          const old = sessions.filter(({ current }) => !current);
+          for (const { id } of old) await here.delete(`/auth/sessions/${id}`, grant.token);
+        },
+        closes,
+      ],
+      'a changed password': [
+        async ({ ben }) => {
+          const { email, password } = ben;
+          const grant = dataOf(await here.login({ email, password }));
+          const body = { current_password: password, new_password: 'quite another password' };
+          dataOf(await here.post('/auth/password', grant.token, body));
+        },
+        closes,
+      ],
+      'a removal': [({ ann, ben, room }) => here.removeMember(ann.token, room, ben.id), hearsNoMore],
+      'a ban': [
+        ({ ann, ben, room }) =>
+          here.call('PUT', `/rooms/${room}/bans/${ben.id}`, { token: ann.token, body: {} }),
+        hearsNoMore,
+      ],
+      'leaving by another device': [({ ben, room }) => here.leave(ben.token, room), hearsNoMore],
+      'a deleted room': [
+        ({ ann, room }) => here.delete(`/rooms/${room}`, ann.token),
+        (given) => hearsNoMore(given, true),
+      ],
+      'a mute': [
+        ({ ann, ben, room }) =>
+          here.patchMember(ann.token, room, ben.id, {
+            muted_until: new Date(Date.now() + 60_000).toISOString(),
+          }),
+        mayNotSend('muted'),
+      ],
+      'slow mode': [
+        ({ ann, room }) => here.patch(`/rooms/${room}`, ann.token, { slow_mode_s: 3_600 }),
+        mayNotSend('slow_mode'),
+      ],
+      'a deleted account': [({ ben }) => here.delete('/users/me', ben.token), closes],
+    };
+
+  const takesEffect = async (what: string, redisIs: string) => {
+    const given = await scene();
+    const [change, effect] = ENDS[what] as (typeof ENDS)[string];
+    await change(given);
+    const committed = performance.now();
+    await effect(given);
+    const ms = Math.round(performance.now() - committed);
+    measured.push(`${what}, Redis ${redisIs}: in effect on the other node after ${ms} ms`);
+    expect(ms).toBeLessThan(ALLOWED_MS);
+    if (ms > PROMISED_MS) measured.push(`  that is more than ${PROMISED_MS} ms`);
+    given.ear.socket.terminate();
+  };
+  const TIMEOUT = { timeout: 60_000 };
+
+  test.each(Object.keys(ENDS))('%s takes effect on the other node’s open sockets', TIMEOUT, (what) =>
+    takesEffect(what, 'up'),
+  );
+
+  test('a role that is taken away is gone on the other node', TIMEOUT, async () => {
+    const { room, ann, ben, ear } = await scene();
+    const cat = await newAccount(here, 'cat');
+    dataOf(await here.addMember(ann.token, room, cat.id));
+    dataOf(await here.patchMember(ann.token, room, ben.id, { role: 'moderator' }));
+    const deletes = async () => {
+      const { id } = dataOf(await there.send(cat.token, room, { content: 'to be deleted' }));
+      return ear.request<{ code?: string }>('delete_message', { message_id: id });
+    };
+    await until(async () => (await deletes()).type === 'ok', 'a moderator who deletes');
+    dataOf(await here.patchMember(ann.token, room, ben.id, { role: 'member' }));
+    await until(
+      async () => (await deletes()).payload.code === 'forbidden',
+      'a member who may not',
+      ALLOWED_MS,
+    );
+    await ear.close();
+  });
+
+  describe('while Redis is down', () => {
+    beforeAll(async () => {
+      await redis.stop();
+      await busesHealthy(nodes.servers, false);
+    });
+
+    test.each(Object.keys(ENDS))('%s takes effect on the other node’s open sockets', TIMEOUT, (what) =>
+      takesEffect(what, 'down'),
+    );
+
+    test('a removed member who comes back is heard and hears again', TIMEOUT, async () => {
+      const { room, ann, ben, ear } = await scene();
+      expect((await here.removeMember(ann.token, room, ben.id)).status).toBe(200);
+      expect((await there.join(ben.token, room)).status).toBe(200);
+      await until(async () => (await ear.request('join_room', {}, room)).type === 'joined', 'joined again');
+      await ear.ask('send_message', { content: 'back' }, room);
+      // The watch has told of the removal when it tells of what came after it.
+      await here.patchMember(ann.token, room, ben.id, {
+        muted_until: new Date(Date.now() + 60_000).toISOString(),
+      });
+      await mayNotSend('muted')({ room, ann, ben, ear });
+      const { id } = dataOf(await there.send(ann.token, room, { content: 'heard?' }));
+      await ear.next(({ payload }) => (payload.message as { id?: string })?.id === id, 'the message');
+      expect(refusalOf(await there.send(ben.token, room, { content: 'x' })).code).toBe('muted');
+      await ear.close();
+    });
+  });
+});
