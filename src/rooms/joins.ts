@@ -1,4 +1,3 @@
-import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Problem, Refusal } from '../protocol/errors.js';
 import type { Encoding } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
@@ -47,10 +46,12 @@ export interface JoinRequest {
 
 export type JoinOutcome = Joined | ({ readonly room_id: RoomId } & Problem);
 
-/** Who joins, and by which socket. */
+/** What joins came to, and how many members each room has. */
+export type JoinDone = (outcomes: readonly JoinOutcome[], members: ReadonlyMap<RoomId, number>) => void;
+
+/** Who joins. */
 export interface Joiner {
   readonly user_id: UserId;
-  readonly conn: number;
   readonly encoding: Encoding;
   /** False once the request was answered otherwise: nothing may be granted any more. */
   readonly waiting: () => boolean;
@@ -61,15 +62,9 @@ export interface Joins {
    * Joins rooms for one socket. `done` is called once, in the turn in which the outcomes hold and the
    * subscriptions are granted: what it sends goes before the next event. `members`: how many each room has.
    */
-  join(
-    who: Joiner,
-    requests: readonly JoinRequest[],
-    done: (outcomes: readonly JoinOutcome[], members: ReadonlyMap<RoomId, number>) => void,
-  ): Promise<void>;
+  join(who: Joiner, requests: readonly JoinRequest[], done: JoinDone): Promise<void>;
   /** A user (null: everybody) may not read the room any more: joins under way end in `not_found`. */
   revoke(room_id: RoomId, user_id: UserId | null): void;
-  /** Resolves when no join of the room is under way for the socket. */
-  settled(conn: number, room_id: RoomId): Promise<void>;
   /** @throws Refusal */
   sync(user_id: UserId, room_id: RoomId, since: number, limit: number): Promise<Synced>;
 }
@@ -86,7 +81,6 @@ interface Prepared {
 interface Joining {
   readonly who: Joiner;
   readonly rooms: Set<RoomId>;
-  readonly end: Deferred<void>;
 }
 
 export function createJoins(
@@ -146,7 +140,6 @@ export function createJoins(
       const joining: Joining = {
         who,
         rooms: new Set(requests.map(({ room_id }) => room_id)),
-        end: deferred(),
       };
       underWay.add(joining);
       const holds = requests.map((request) => sequencer.hold(request.room_id));
@@ -183,7 +176,6 @@ export function createJoins(
       } finally {
         for (const hold of holds) hold.end();
         underWay.delete(joining);
-        joining.end.resolve();
       }
     },
 
@@ -191,11 +183,6 @@ export function createJoins(
       for (const { who, rooms } of underWay) {
         if (user_id === null || who.user_id === user_id) rooms.delete(room_id);
       }
-    },
-
-    async settled(conn, room_id) {
-      const before = [...underWay].filter(({ who, rooms }) => who.conn === conn && rooms.has(room_id));
-      await Promise.all(before.map(({ end }) => end.promise));
     },
 
     async sync(user_id, room_id, since, limit) {

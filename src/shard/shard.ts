@@ -65,6 +65,7 @@ import { createShardMetrics, shardTotals } from './metrics.js';
 import { createOutbox, type Outbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
+import { createRoomTurns } from './room-turns.js';
 
 const STATS_EVERY_MS = 1_000;
 
@@ -139,6 +140,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     reader,
     joins,
     typing,
+    turns: createRoomTurns(),
   };
   const ends: SessionEnds = {
     end(user_id, sids) {
