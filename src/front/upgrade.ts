@@ -12,7 +12,9 @@ export interface UpgradeDeps {
   readonly cors: Cors;
   readonly addressOf: AddressReader;
   readonly sessions: SessionRegistry;
-  /** Whether one more socket of this address, or (once known) of this user, is one too many. */
+  /** Whether one more socket of this address is one too many. */
+  readonly full: (address: string) => boolean;
+  /** Whether one more of this user is, or one more of the address that hasn't said whose it is. */
   readonly tooMany: (address: string, check: TokenCheck | null) => boolean;
   readonly accepting: () => boolean;
   /** A new socket, not open yet. */
@@ -53,7 +55,7 @@ export function upgradeHandler(deps: UpgradeDeps) {
 
     if (!deps.accepting()) return refuse(problem('unavailable'));
     if (!deps.cors.originAllowed(origin, req.getHeader('host'))) return refuse(problem('forbidden'));
-    if (deps.tooMany(address, null)) return refuse(problem('rate_limited'));
+    if (deps.full(address)) return refuse(problem('rate_limited'));
     const header = authorization === '' ? null : bearerToken(authorization);
     if (authorization !== '') {
       if (header === null) return refuse(problem('unauthenticated'));
