@@ -99,7 +99,16 @@ const MiB = 1_024 ** 2;
 /** Section of the docs → its variables, in the order in which a reader wants them. */
 export const SETTING_SECTIONS = {
   Process: ['NODE_ENV', 'LOG_LEVEL', 'DATA_DIR', 'PROCESSES', 'SHARDS'],
-  Network: ['SERVER_HOST', 'SERVER_PORT', 'METRICS_HOST', 'METRICS_PORT', 'ALLOWED_ORIGINS', 'TRUST_PROXY'],
+  Network: [
+    'SERVER_HOST',
+    'SERVER_PORT',
+    'TLS_CERT_FILE',
+    'TLS_KEY_FILE',
+    'METRICS_HOST',
+    'METRICS_PORT',
+    'ALLOWED_ORIGINS',
+    'TRUST_PROXY',
+  ],
   PostgreSQL: [
     'DATABASE_URL',
     'DB_HOST',
@@ -174,6 +183,12 @@ export const SETTINGS = {
   }),
   SERVER_HOST: preset(host, '0.0.0.0', 'Address of the public port.'),
   SERVER_PORT: preset(listenPort, '8080', 'Public port: REST and WebSocket. 0 picks a free one.'),
+  TLS_CERT_FILE: optional(
+    text('a path'),
+    'Certificate chain (PEM) for the public port, which then speaks TLS alone. SIGHUP reads it anew. With it TLS_KEY_FILE.',
+    { defaultNote: 'none: no TLS, or a proxy’s' },
+  ),
+  TLS_KEY_FILE: optional(text('a path'), 'Private key (PEM) of TLS_CERT_FILE.', { defaultNote: 'none' }),
   METRICS_HOST: preset(host, '127.0.0.1', 'Address of the metrics port.'),
   METRICS_PORT: preset(listenPort, '9090', 'Port of /metrics, and of nothing else. 0 picks a free one.'),
   ALLOWED_ORIGINS: preset(

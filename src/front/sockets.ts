@@ -22,9 +22,9 @@ import {
   RESUME_ROOMS_MAX,
   SYNC_LIMIT_MAX,
 } from '../protocol/requests.js';
+import { answerPolicy } from './answer-policy.js';
 import { addressReader } from './client-address.js';
 import { countConnections } from './connection-counts.js';
-import { createCors } from './cors.js';
 import type { FrontMetrics, TokenCheck } from './ports.js';
 import { startPresence } from './presence-signals.js';
 import { createRequests } from './requests.js';
@@ -49,6 +49,8 @@ const PING: ClientFrame = { type: 'ping', room_id: null, ref: null, payload: {} 
 
 export interface Sockets {
   readonly events: ShardEvents;
+  /** Serves the sockets of one more app. */
+  attach(app: TemplatedApp): void;
   /** Says `bye` to all, with spread times to come back. Takes in nothing more. */
   bye(): void;
   /** Closes all with 1012. */
@@ -62,22 +64,23 @@ export interface Sockets {
 }
 
 /** The WebSocket side of the front (PROTOCOL §3). `links` is set before the first socket opens. */
-export function registerSockets(
-  app: TemplatedApp,
-  deps: {
-    readonly config: Config;
-    readonly links: () => ShardLinks;
-    readonly sessions: () => Sessions;
-    readonly metrics: FrontMetrics;
-    readonly log: Logger;
-  },
-): Sockets {
+export function createSockets(deps: {
+  readonly config: Config;
+  readonly links: () => ShardLinks;
+  readonly sessions: () => Sessions;
+  readonly metrics: FrontMetrics;
+  readonly log: Logger;
+}): Sockets {
   const { config, log, metrics } = deps;
+  /** Every app that has sockets: a new certificate makes a new one, and the old one keeps its own. */
+  const apps: TemplatedApp[] = [];
   const { limits } = config;
   const sockets = new Map<number, Socket>();
   const byUser = new Map<UserId, Set<Socket>>();
   const counts = countConnections(limits.maxConnectionsPerIp);
-  const topics = createTopics(app);
+  const topics = createTopics((topic, bytes, isBinary) => {
+    for (const app of apps) app.publish(topic, bytes, isBinary);
+  });
   const presence = startPresence(topics, deps.links);
   const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
   const closes = new Map<number, number>();
@@ -236,7 +239,7 @@ export function registerSockets(
   }
 
   const upgrade = upgradeHandler({
-    cors: createCors(config.allowedOrigins),
+    policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
     sessions: { check: (token) => deps.sessions().check(token) },
     full: (address) => counts.tooMany(address, false),
@@ -286,7 +289,6 @@ export function registerSockets(
     },
     close: closed,
   };
-  app.ws<Socket>('/api/v1/ws', behavior);
 
   /** Deadlines of all sockets in one pass a second: a timer for each would cost more than it is worth. */
   const sweep = setInterval(() => {
@@ -359,6 +361,10 @@ export function registerSockets(
 
   return {
     events,
+    attach(app) {
+      apps.push(app);
+      app.ws<Socket>('/api/v1/ws', behavior);
+    },
     bye() {
       leaving = true;
       for (const socket of sockets.values()) {
