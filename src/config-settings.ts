@@ -150,6 +150,7 @@ export const SETTING_SECTIONS = {
     'UPLOAD_QUOTA_BYTES',
     'MAX_BODY_BYTES',
     'WS_MAX_FRAME_BYTES',
+    'MAX_ROOMS_PER_USER',
   ],
 } as const satisfies Record<string, readonly (keyof typeof SETTINGS)[]>;
 
@@ -314,6 +315,11 @@ export const SETTINGS = {
     'Bytes of attachments a user may have stored. 0 turns the quota off.',
   ),
   MAX_BODY_BYTES: preset(byteCount(1_024, 16 * MiB), '256 KiB', 'Largest request body other than an upload.'),
+  MAX_ROOMS_PER_USER: preset(
+    rate,
+    '10000',
+    'Rooms that one user may have made, direct ones apart. 0 turns the limit off.',
+  ),
   WS_MAX_FRAME_BYTES: preset(byteCount(1_024, 16 * MiB), '512 KiB', 'Largest WebSocket frame from a client.'),
 } as const;
 

@@ -70,6 +70,8 @@ export interface Config {
     readonly uploadsPerMinute: number;
     readonly maxBodyBytes: number;
     readonly wsMaxFrameBytes: number;
+    /** Rooms that one user may have made; 0 turns it off. */
+    readonly roomsPerUser: number;
   };
   readonly passwordHash: { readonly memoryKib: number; readonly passes: number };
 }
@@ -160,6 +162,7 @@ export function loadConfig(
         uploadsPerMinute: values.UPLOADS_PER_MINUTE,
         maxBodyBytes: values.MAX_BODY_BYTES,
         wsMaxFrameBytes: values.WS_MAX_FRAME_BYTES,
+        roomsPerUser: values.MAX_ROOMS_PER_USER,
       },
       passwordHash: { memoryKib: values.PASSWORD_HASH_MEMORY_KIB, passes: values.PASSWORD_HASH_PASSES },
     }),

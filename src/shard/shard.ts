@@ -186,7 +186,7 @@ export async function runShard(start: ShardStart): Promise<void> {
         });
   const handlers: Record<ShardRoute, HttpHandler> = {
     ...accountHandlers(accounts),
-    ...roomHandlers(roomService({ store: rooms, announcer })),
+    ...roomHandlers(roomService({ store: rooms, announcer, roomsMax: config.limits.roomsPerUser })),
     ...moderationHandlers(moderationService({ store: rooms, moderation: moderationStore(db), announcer })),
     ...messageHandlers({ ...where, messages, reader, markRead }),
     ...searchHandlers({ messages, reader, search: timed(messageSearch(db), metrics.queried) }),

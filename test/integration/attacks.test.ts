@@ -264,6 +264,20 @@ describe('REST', { timeout: 60_000 }, () => {
   });
 });
 
+test('a user makes so many rooms and no more; deleting one makes place, and direct rooms don’t count', async () => {
+  const small = await startServerWithDatabase({ MAX_ROOMS_PER_USER: '2' });
+  const other = restClient(small.url);
+  const [maker, friend] = [await newAccount(other), await newAccount(other)];
+  const body = { type: 'public', name: 'one more' };
+  const [first] = [await newRoom(other, maker), await newRoom(other, maker)];
+  const refused = await other.createRoom(maker.token, body);
+  expect([refused.status, refused.body.code]).toEqual([413, 'quota_exceeded']);
+  expect((await other.createRoom(maker.token, { type: 'direct', member_ids: [friend.id] })).status).toBe(201);
+  await other.delete(`/rooms/${first?.id}`, maker.token);
+  expect((await other.createRoom(maker.token, body)).status).toBe(201);
+  await small.stop();
+});
+
 test('commands of one socket about one room are answered and take effect in their order', async () => {
   const client = await open(victim);
   const order: string[] = [];
