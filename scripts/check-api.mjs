@@ -42,40 +42,69 @@ const port = await new Promise((resolve, reject) => {
 });
 
 const base = `http://127.0.0.1:${port}/api/v1`;
-const registered = await fetch(`${base}/auth/register`, {
-  method: 'POST',
-  headers: { 'content-type': 'application/json' },
-  body: JSON.stringify({
-    username: 'schemathesis',
-    email: 'schemathesis@example.org',
-    password: 'correct horse',
-  }),
-});
-const { token } = (await registered.json()).data;
+async function post(path, token, body) {
+  const response = await fetch(`${base}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+    body: JSON.stringify(body),
+  });
+  return (await response.json()).data;
+}
 
-// What ends the session would end the run; what a schema can't say (a direct room has no name, a message needs a text or an
-// attachment) is refused with 400 although the schema takes it.
-const config = join(directory, 'schemathesis.toml');
-writeFileSync(config, '[checks]\npositive_data_acceptance.enabled = false\n');
-const run = spawn(
-  schemathesis,
-  [
+const account = (username) =>
+  post('/auth/register', null, { username, email: `${username}@example.org`, password: 'correct horse' });
+const { token } = await account('schemathesis');
+const other = await account('somebody');
+const room = await post('/rooms', token, { name: 'checked', type: 'public', member_ids: [other.user.id] });
+const message = await post(`/rooms/${room.id}/messages`, token, { content: 'checked' });
+const file = { file_name: 'a.txt', file_type: 'text/plain', file_size: 3 };
+const { attachment } = await post(`/rooms/${room.id}/attachments/presign`, token, file);
+
+// What a schema can't say (a direct room has no name, a message needs a text or an attachment) is refused with 400
+// although the schema takes it.
+const CHECKS = '[checks]\npositive_data_acceptance.enabled = false\n';
+const ids = { roomId: room.id, messageId: message.id, attachmentId: attachment.id, userId: other.user.id };
+const PARAMETERS = Object.entries(ids).map(([name, id]) => `"path.${name}" = "${id}"\n`);
+
+/** Excluded operations would end the session or remove what the others are about. */
+function run(config, excluded) {
+  const file = join(directory, 'schemathesis.toml');
+  writeFileSync(file, config);
+  const options = [
     '--config-file',
-    config,
+    file,
     'run',
     `${base}/openapi.json`,
     '-H',
     `Authorization: Bearer ${token}`,
-    ...['logout', 'delete_me'].flatMap((operation) => ['--exclude-operation-id', operation]),
-    '--continue-on-failure',
-    ...process.argv.slice(2),
-  ],
-  { stdio: 'inherit' },
-);
-const code = await new Promise((resolve) => run.once('exit', resolve));
+  ];
+  const without = excluded.flatMap((operation) => ['--exclude-operation-id', operation]);
+  const child = spawn(
+    schemathesis,
+    [...options, ...without, '--continue-on-failure', ...process.argv.slice(2)],
+    { stdio: 'inherit' },
+  );
+  return new Promise((resolve) => child.once('exit', resolve));
+}
+
+const ending = ['logout', 'delete_me', 'end_session', 'change_password'];
+const removing = [
+  'delete_room',
+  'leave_room',
+  'remove_member',
+  'ban_user',
+  'delete_message',
+  'delete_attachment',
+];
+// Once with ids of all kinds, and once with those of what is there.
+const codes = [
+  await run(CHECKS, ending),
+  await run(`${CHECKS}[parameters]\n${PARAMETERS.join('')}`, [...ending, ...removing]),
+];
+const code = codes.find((each) => each !== 0) ?? 0;
 server.removeAllListeners('exit');
 server.kill('SIGTERM');
 await new Promise((resolve) => server.once('exit', resolve));
 rmSync(directory, { recursive: true, force: true });
 for (const line of serverErrors) console.error(line);
-process.exitCode = serverErrors.length > 0 ? 1 : (code ?? 1);
+process.exitCode = serverErrors.length > 0 ? 1 : code;

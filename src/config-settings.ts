@@ -99,7 +99,16 @@ const MiB = 1_024 ** 2;
 /** Section of the docs → its variables, in the order in which a reader wants them. */
 export const SETTING_SECTIONS = {
   Process: ['NODE_ENV', 'LOG_LEVEL', 'DATA_DIR', 'PROCESSES', 'SHARDS'],
-  Network: ['SERVER_HOST', 'SERVER_PORT', 'METRICS_HOST', 'METRICS_PORT', 'ALLOWED_ORIGINS', 'TRUST_PROXY'],
+  Network: [
+    'SERVER_HOST',
+    'SERVER_PORT',
+    'TLS_CERT_FILE',
+    'TLS_KEY_FILE',
+    'METRICS_HOST',
+    'METRICS_PORT',
+    'ALLOWED_ORIGINS',
+    'TRUST_PROXY',
+  ],
   PostgreSQL: [
     'DATABASE_URL',
     'DB_HOST',
@@ -141,6 +150,7 @@ export const SETTING_SECTIONS = {
     'UPLOAD_QUOTA_BYTES',
     'MAX_BODY_BYTES',
     'WS_MAX_FRAME_BYTES',
+    'MAX_ROOMS_PER_USER',
   ],
 } as const satisfies Record<string, readonly (keyof typeof SETTINGS)[]>;
 
@@ -174,6 +184,12 @@ export const SETTINGS = {
   }),
   SERVER_HOST: preset(host, '0.0.0.0', 'Address of the public port.'),
   SERVER_PORT: preset(listenPort, '8080', 'Public port: REST and WebSocket. 0 picks a free one.'),
+  TLS_CERT_FILE: optional(
+    text('a path'),
+    'Certificate chain (PEM) for the public port, which then speaks TLS alone. SIGHUP reads it anew. With it TLS_KEY_FILE.',
+    { defaultNote: 'none: no TLS, or a proxy’s' },
+  ),
+  TLS_KEY_FILE: optional(text('a path'), 'Private key (PEM) of TLS_CERT_FILE.', { defaultNote: 'none' }),
   METRICS_HOST: preset(host, '127.0.0.1', 'Address of the metrics port.'),
   METRICS_PORT: preset(listenPort, '9090', 'Port of /metrics, and of nothing else. 0 picks a free one.'),
   ALLOWED_ORIGINS: preset(
@@ -299,6 +315,11 @@ export const SETTINGS = {
     'Bytes of attachments a user may have stored. 0 turns the quota off.',
   ),
   MAX_BODY_BYTES: preset(byteCount(1_024, 16 * MiB), '256 KiB', 'Largest request body other than an upload.'),
+  MAX_ROOMS_PER_USER: preset(
+    rate,
+    '10000',
+    'Rooms that one user may have made, direct ones apart. 0 turns the limit off.',
+  ),
   WS_MAX_FRAME_BYTES: preset(byteCount(1_024, 16 * MiB), '512 KiB', 'Largest WebSocket frame from a client.'),
 } as const;
 

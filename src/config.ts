@@ -13,6 +13,7 @@ import {
   type SettingName,
   TRANSFER_CONNECTIONS,
 } from './config-settings.js';
+import { readTls, type TlsFiles } from './config-tls.js';
 
 /** Plain frozen data: it is cloned into worker threads. Durations in ms, sizes in bytes unless named otherwise. */
 export interface Config {
@@ -21,6 +22,10 @@ export interface Config {
   /** Absolute path. */
   readonly dataDir: string;
   readonly server: { readonly host: string; readonly port: number };
+  /** Of the public port; null where it speaks plain HTTP. */
+  readonly tls: TlsFiles | null;
+  /** Whether clients reach the server by TLS, its own or (as PUBLIC_URL says) a proxy's. */
+  readonly isHttps: boolean;
   readonly metrics: { readonly host: string; readonly port: number };
   /** null: the embedded cluster in DATA_DIR. */
   readonly database: { readonly url: string } | null;
@@ -65,6 +70,8 @@ export interface Config {
     readonly uploadsPerMinute: number;
     readonly maxBodyBytes: number;
     readonly wsMaxFrameBytes: number;
+    /** Rooms that one user may have made; 0 turns it off. */
+    readonly roomsPerUser: number;
   };
   readonly passwordHash: { readonly memoryKib: number; readonly passes: number };
 }
@@ -101,6 +108,7 @@ export function loadConfig(
   const database = readDatabase(values, mistakes);
   const redis = readRedis(values, mistakes);
   const storage = readStorage(values, mistakes);
+  const tls = readTls(values.TLS_CERT_FILE, values.TLS_KEY_FILE, mistakes);
   checkPorts(values, mistakes);
   checkProduction(values, mistakes);
   const processes = values.PROCESSES;
@@ -121,6 +129,8 @@ export function loadConfig(
       logLevel: values.LOG_LEVEL,
       dataDir: resolve(values.DATA_DIR),
       server: { host: values.SERVER_HOST, port: values.SERVER_PORT },
+      tls,
+      isHttps: tls !== null || values.PUBLIC_URL?.startsWith('https:') === true,
       metrics: { host: values.METRICS_HOST, port: values.METRICS_PORT },
       database,
       redis,
@@ -152,6 +162,7 @@ export function loadConfig(
         uploadsPerMinute: values.UPLOADS_PER_MINUTE,
         maxBodyBytes: values.MAX_BODY_BYTES,
         wsMaxFrameBytes: values.WS_MAX_FRAME_BYTES,
+        roomsPerUser: values.MAX_ROOMS_PER_USER,
       },
       passwordHash: { memoryKib: values.PASSWORD_HASH_MEMORY_KIB, passes: values.PASSWORD_HASH_PASSES },
     }),

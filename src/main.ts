@@ -14,6 +14,7 @@ import { supervise } from './supervisor.js';
  * The server's start and end.
  *
  *   settings ──► lock on DATA_DIR ──► database (embedded or given) ──► migrations ──► shards ──► listening
+ *   SIGHUP ──► the certificate is read anew
  *   SIGTERM or SIGINT ──► drained ──► database stopped ──► lock released ──► exit 0
  */
 const EXIT_CONFIG = 78; // EX_CONFIG of sysexits(3)
@@ -24,6 +25,7 @@ interface Serving {
   readonly port: number;
   metrics(): Promise<readonly ThreadMetrics[]>;
   setLogLevel(level: string): void;
+  reloadTls(): void;
   drain(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ async function start(): Promise<() => Promise<void>> {
       log.warn({ event: 'log_level_changed', to: level });
       return true;
     };
+    if (config.tls !== null) process.on('SIGHUP', () => void serving.reloadTls());
     process.on('SIGUSR2', () => setLogLevel(nextLogLevel(log.level)));
     const metrics = await serveMetrics({
       ...config.metrics,

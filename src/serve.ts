@@ -31,6 +31,8 @@ export function serveAsChild(config: Config, log: Logger, exit: (code: number) =
         return void front?.metrics().then((threads) => say({ t: 'metrics', id: message.id, threads }));
       case 'log_level':
         return void front?.setLogLevel(message.level);
+      case 'reload_tls':
+        return void front?.reloadTls();
       case 'drain':
         return void drain();
       default:
@@ -42,7 +44,7 @@ export function serveAsChild(config: Config, log: Logger, exit: (code: number) =
     await front?.drain();
     exit(0);
   }
-  // The supervisor drains; a signal to the whole group reaches everyone.
+  // The supervisor says what to do; a signal to the whole group reaches everyone.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
   process.on('disconnect', () => void drain()); // the supervisor is dead: nobody restarts it but the one above
 }

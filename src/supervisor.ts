@@ -25,6 +25,7 @@ export interface Supervisor {
   readonly port: number;
   metrics(): Promise<readonly ThreadMetrics[]>;
   setLogLevel(level: string): void;
+  reloadTls(): void;
   /** Drains every process and resolves when all are gone. */
   drain(): Promise<void>;
 }
@@ -102,6 +103,9 @@ export async function supervise(options: {
     },
     setLogLevel(level) {
       for (const child of children) tell(child.process, { t: 'log_level', level });
+    },
+    reloadTls() {
+      for (const child of children) tell(child.process, { t: 'reload_tls' });
     },
     async drain() {
       draining = true;

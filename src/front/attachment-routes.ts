@@ -3,6 +3,7 @@ import type { Config } from '../config.js';
 import type { Caller } from '../ipc/messages.js';
 import { type Problem, problem, Refusal } from '../protocol/errors.js';
 import type { AttachmentId, RoomId } from '../protocol/ids.js';
+import type { AddressReader } from './client-address.js';
 import { type Exchange, failureBody } from './http-exchange.js';
 import { checkParams } from './http-request.js';
 import type { BodyWriter } from './http-stream.js';
@@ -23,7 +24,8 @@ interface Deps {
   readonly config: Config;
   readonly transfer: TransferLink;
   /** Who asks, within the limits. @throws Refusal */
-  readonly admit: (authorization: string, kind: 'upload' | 'download') => Promise<Caller>;
+  readonly admit: (authorization: string, address: string, kind: 'upload' | 'download') => Promise<Caller>;
+  readonly addressOf: AddressReader;
   readonly report: (exchange: Exchange, error: unknown) => void;
 }
 
@@ -40,10 +42,11 @@ export function attachmentRoutes(deps: Deps): {
     upload(exchange, res, req) {
       const params = { roomId: req.getParameter(0) };
       const authorization = req.getHeader('authorization');
+      const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
       const contentType = req.getHeader('content-type');
       const length = lengthOf(req);
       receiveBody(exchange, res, length, maxUploadBytes + FORM_MAX_BYTES, async (events) => {
-        const caller = await deps.admit(authorization, 'upload');
+        const caller = await deps.admit(authorization, address, 'upload');
         const room_id = checkParams(params).roomId as RoomId;
         return transfer.open({ t: 'upload', room_id, caller, contentType, length }, events);
       });
@@ -55,12 +58,13 @@ export function attachmentRoutes(deps: Deps): {
         transfer.open({ t: 'put', token, length }, events),
       );
     },
-    content(exchange, _res, req) {
+    content(exchange, res, req) {
       const params = { attachmentId: req.getParameter(0) };
       const authorization = req.getHeader('authorization');
+      const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
       const ranges = rangesOf(req);
       sendContent(exchange, async (events) => {
-        const caller = await deps.admit(authorization, 'download');
+        const caller = await deps.admit(authorization, address, 'download');
         const attachment_id = checkParams(params).attachmentId as AttachmentId;
         return transfer.open({ t: 'download', of: { attachment_id, caller }, ...ranges }, events);
       });

@@ -1,18 +1,20 @@
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
 import type { Config } from '../config.js';
+import { checkTlsFiles } from '../config-tls.js';
 import type { Mutation } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
 import { createCpuPool } from './cpu-pool.js';
-import { registerHttp } from './http-server.js';
+import { createHttp } from './http-server.js';
 import { createFrontMetrics } from './metrics.js';
 import { createSessions, type Sessions } from './sessions.js';
 import { type ShardLinks, startShards } from './shard-links.js';
-import { registerSockets } from './sockets.js';
+import { createSockets } from './sockets.js';
 import { startTransfer, type TransferLink } from './transfer-link.js';
 import { uWS } from './uws.js';
 
 const DRAIN_MS = 3_000; // of the five seconds in which a drained server is gone (seed §13.2)
+const RELOADS_MAX = 1_000; // each keeps a context of TLS, some 100 KB, until the server ends
 const LINGER_MS = 200; // for close frames to leave
 
 export interface Front {
@@ -20,6 +22,8 @@ export interface Front {
   /** The figures of the front and of every shard that answers in time. */
   metrics(): Promise<readonly ThreadMetrics[]>;
   setLogLevel(level: string): void;
+  /** Shows new connections the certificate that is in the files now; those that stand keep theirs. */
+  reloadTls(): Promise<void>;
   /** Not ready → no new sockets → `bye` → what is under way ends → 1012. Within four seconds. */
   drain(): Promise<void>;
   /** Crashes a shard's thread, for tests of what then happens. */
@@ -39,7 +43,10 @@ export async function startFront(options: {
   readonly log: Logger;
 }): Promise<Front> {
   const { config, log, jwtSecret, index } = options;
-  const app = uWS.App();
+  const makeApp = (): TemplatedApp =>
+    config.tls === null
+      ? uWS.App()
+      : uWS.SSLApp({ cert_file_name: config.tls.certFile, key_file_name: config.tls.keyFile });
   const cpu = createCpuPool(config.passwordHash, (error) =>
     log.error({ event: 'cpu_pool_error', err: error }),
   );
@@ -53,7 +60,7 @@ export async function startFront(options: {
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
-  const sockets = registerSockets(app, {
+  const sockets = createSockets({
     config,
     links,
     metrics,
@@ -76,7 +83,7 @@ export async function startFront(options: {
           .stats()
           .every((stats) => stats?.redis_up !== false);
   const health = { database, redis, storage: transfer.storageUp, ready: () => ready };
-  registerHttp(app, {
+  const registerHttp = createHttp({
     config,
     gateway: links(),
     transfer,
@@ -85,12 +92,23 @@ export async function startFront(options: {
     log,
     metrics,
   });
+  const apps: TemplatedApp[] = [];
+  /** An app that serves everything, on the given port. */
+  async function open(port: number): Promise<us_listen_socket> {
+    const app = makeApp();
+    sockets.attach(app);
+    registerHttp(app);
+    const listening = await listen(app, { ...config.server, port });
+    apps.push(app);
+    return listening;
+  }
   await parts.sessions.whenReady;
-  const main = await listen(app, config.server);
+  let main = await open(config.server.port);
+  const port = uWS.us_socket_local_port(main);
   ready = true;
 
   return {
-    port: uWS.us_socket_local_port(main),
+    port,
     async metrics() {
       return [await metrics.registry.getMetricsAsJSON(), ...(await links().metrics())];
     },
@@ -98,6 +116,20 @@ export async function startFront(options: {
       log.level = level;
       transfer.setLogLevel(level);
       for (let shard = 0; shard < config.shards; shard++) links().tell(shard, { t: 'log_level', level });
+    },
+    async reloadTls() {
+      if (config.tls === null || !ready) return;
+      if (apps.length > RELOADS_MAX)
+        return log.error({ event: 'tls_not_reloaded', reason: 'too many reloads' });
+      try {
+        checkTlsFiles(config.tls);
+        const next = await open(port);
+        uWS.us_listen_socket_close(main);
+        main = next;
+        log.info({ event: 'tls_reloaded' });
+      } catch (error) {
+        log.error({ event: 'tls_not_reloaded', err: error });
+      }
     },
     async drain() {
       ready = false;
@@ -108,7 +140,7 @@ export async function startFront(options: {
       sockets.closeAll();
       await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
       await Promise.all([links().close(), transfer.close(), cpu.close()]);
-      app.close();
+      for (const app of apps) app.close();
     },
     crashShard: (shard) => links().tell(shard, { t: 'crash' }),
     mutate(mutation) {

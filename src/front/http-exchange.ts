@@ -2,7 +2,8 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { v4 } from 'uuid';
 import { ERRORS, type ErrorCode, type Problem } from '../protocol/errors.js';
-import type { Cors, Header } from './cors.js';
+import { type AnswerPolicy, DATA_POLICY } from './answer-policy.js';
+import type { Header } from './cors.js';
 import { type BodyWriter, bodyWriter } from './http-stream.js';
 
 /**
@@ -49,11 +50,12 @@ export interface Answer {
   readonly close?: boolean;
 }
 
+const NO_REFERRER: Header = ['referrer-policy', 'no-referrer'];
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const RETRY_AFTER_DEFAULT_MS = 1_000;
 
 /** Opens an exchange. Call it first and synchronously in the handler: it registers for the client's going away. */
-export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): Exchange {
+export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always }: AnswerPolicy): Exchange {
   let open = true;
   let writer: BodyWriter | null = null;
   let onAbort: (() => void) | null = null;
@@ -83,10 +85,11 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
     res.cork(() => {
       res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       res.writeHeader('x-request-id', requestId);
-      res.writeHeader('x-content-type-options', 'nosniff');
       res.writeHeader('cache-control', 'no-store');
-      for (const [name, value] of corsHeaders) res.writeHeader(name, value);
-      for (const [name, value] of headers) res.writeHeader(name, value);
+      const policy = headers.some(([name]) => name === DATA_POLICY[0]) ? [] : [DATA_POLICY, NO_REFERRER];
+      for (const [name, value] of [...always, ...policy, ...corsHeaders, ...headers]) {
+        res.writeHeader(name, value);
+      }
       if (status === 429 || status === 503) {
         const seconds = Math.ceil((retryAfterMs ?? RETRY_AFTER_DEFAULT_MS) / 1_000);
         res.writeHeader('retry-after', String(Math.max(1, seconds)));
@@ -123,8 +126,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
       res.cork(() => {
         res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
         res.writeHeader('x-request-id', requestId);
-        res.writeHeader('x-content-type-options', 'nosniff');
-        for (const [name, value] of [...corsHeaders, ...headers]) res.writeHeader(name, value);
+        for (const [name, value] of [...always, ...corsHeaders, ...headers]) res.writeHeader(name, value);
       });
       writer = bodyWriter(res, length, written);
       return writer;

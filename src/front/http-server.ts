@@ -7,11 +7,13 @@ import type { Caller, OverLimit } from '../ipc/messages.js';
 import { type Problem, problem, Refusal } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
 import { validator } from '../protocol/validate.js';
+import { type AnswerPolicy, answerPolicy } from './answer-policy.js';
 import { attachmentRoutes, relay as relayTransfer } from './attachment-routes.js';
 import { type AddressReader, addressReader } from './client-address.js';
-import { type Cors, createCors } from './cors.js';
+import type { Cors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
-import { type Exchange, failureBody, openExchange } from './http-exchange.js';
+import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
+import { isAmbiguous } from './http-framing.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
@@ -28,9 +30,9 @@ export interface HttpDeps {
 }
 
 interface Context extends HttpDeps {
-  readonly cors: Cors;
+  readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
-  readonly limiters: Readonly<Record<Route['limit'] | 'upload', Limiter>>;
+  readonly limiters: Readonly<Record<Route['limit'] | 'upload' | 'anonymous', Limiter>>;
 }
 
 /** What is read of a request while uWebSockets still lets us: its `req` is gone after the handler's first await. */
@@ -44,30 +46,46 @@ interface Head {
 }
 
 const PREFIX = '/api/v1';
+/** Requests of nobody are limited by address, as those of so many users: documents, and tokens that are no good. */
+const USERS_BEHIND_AN_ADDRESS = 10;
 const METHODS = ['get', 'post', 'put', 'patch', 'del'] as const;
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
 
 /**
- * Registers REST (PROTOCOL §2) on the server: every route, health, CORS preflights, 405 for other methods of
+ * Makes what registers REST (PROTOCOL §2) on an app: every route, health, CORS preflights, 405 for other methods of
  * known paths and 404 for the rest.
  */
-export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
+export function createHttp(deps: HttpDeps): (app: TemplatedApp) => void {
   const { config } = deps;
   const context: Context = {
     ...deps,
-    cors: createCors(config.allowedOrigins),
+    policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
     limiters: {
       rest: createLimiter({ perMinute: config.limits.restPerMinute }),
       auth: createLimiter({ perMinute: config.limits.authPerMinute }),
       upload: createLimiter({ perMinute: config.limits.uploadsPerMinute }),
+      anonymous: createLimiter({ perMinute: config.limits.restPerMinute * USERS_BEHIND_AN_ADDRESS }),
     },
   };
+  return (app) => register(app, context);
+}
+
+function register(app: TemplatedApp, context: Context): void {
   const methods = new Map<string, string[]>();
+  /** No handler sees a request whose end can be read in two ways; its connection is closed. */
+  const guarded =
+    (handle: Handler) =>
+    (res: HttpResponse, req: HttpRequest): void => {
+      const exchange = openExchange(res, req, context.policy);
+      // Closed without an answer: behind one, uWebSockets would go on with what it takes for the next request.
+      if (isAmbiguous(req)) res.close();
+      else handle(exchange, res, req);
+    };
   const on = (method: Route['method'], path: string, handle: Handler): void => {
     const name = method === 'delete' ? 'del' : method;
     methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-    app[name](path, (res, req) => handle(openExchange(res, req, context.cors), res, req));
+    app[name](path, guarded(handle));
   };
 
   const streaming = streamingRoutes(context);
@@ -77,14 +95,13 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
   }
   on('get', `${PREFIX}/files/:token`, streaming.files.file);
   on('put', `${PREFIX}/files/:token`, streaming.files.put);
-  registerHealth(on, deps);
-  registerDocuments(on);
+  registerHealth(on, context);
+  registerDocuments(on, context);
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
-    const refuse = (res: HttpResponse, req: HttpRequest): void =>
-      openExchange(res, req, context.cors).refuse(problem('method_not_allowed'), {
-        headers: [['allow', allow]],
-      });
+    const refuse = guarded((exchange) =>
+      exchange.refuse(problem('method_not_allowed'), { headers: [['allow', allow]] }),
+    );
     // By each method too: `any` comes after a path with a parameter that takes the method (/rooms/:roomId).
     for (const method of METHODS) {
       const name = method === 'del' ? 'DELETE' : method.toUpperCase();
@@ -92,23 +109,32 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
     }
     app.any(path, refuse);
   }
-  app.any('/*', (res, req) => openExchange(res, req, context.cors).refuse(problem('not_found')));
-  app.options('/*', (res, req) => preflight(openExchange(res, req, context.cors), req, context.cors));
+  app.any(
+    '/*',
+    guarded((exchange) => exchange.refuse(problem('not_found'))),
+  );
+  app.options(
+    '/*',
+    guarded((exchange, _res, req) => preflight(exchange, req, context.policy.cors)),
+  );
 }
 
 /** The API's documents, made once; the page is outside of the prefix. */
-function registerDocuments(on: (method: 'get', path: string, handle: Handler) => void): void {
+function registerDocuments(
+  on: (method: 'get', path: string, handle: Handler) => void,
+  context: Context,
+): void {
   const { openapi, asyncapi, page, pageHeaders } = apiDocuments();
-  on('get', `${PREFIX}/openapi.json`, (exchange) => exchange.answer({ status: 200, body: openapi }));
-  on('get', `${PREFIX}/asyncapi.json`, (exchange) => exchange.answer({ status: 200, body: asyncapi }));
-  on('get', '/docs', (exchange) =>
-    exchange.answer({
-      status: 200,
-      body: page,
-      contentType: 'text/html; charset=utf-8',
-      headers: pageHeaders,
-    }),
-  );
+  const serve = (path: string, answer: Answer): void =>
+    on('get', path, (exchange, res, req) => {
+      const wait = context.limiters.anonymous.take(context.addressOf(res, req.getHeader('x-forwarded-for')));
+      if (wait === 0) exchange.answer(answer);
+      else exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
+    });
+  serve(`${PREFIX}/openapi.json`, { status: 200, body: openapi });
+  serve(`${PREFIX}/asyncapi.json`, { status: 200, body: asyncapi });
+  const contentType = 'text/html; charset=utf-8';
+  serve('/docs', { status: 200, body: page, contentType, headers: pageHeaders });
 }
 
 /** The routes whose bodies stream between clients and the transfer thread, and the links to local storage. */
@@ -120,8 +146,9 @@ function streamingRoutes(context: Context): {
   const { upload, content, file, put } = attachmentRoutes({
     config,
     transfer,
-    async admit(authorization, kind) {
-      const caller = await authenticate(authorization, context);
+    addressOf: context.addressOf,
+    async admit(authorization, address, kind) {
+      const caller = authenticate(authorization, address, context);
       const wait =
         context.limiters.rest.take(caller.user_id) || uploadWait(kind === 'upload', caller, context);
       if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
@@ -166,7 +193,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
   };
 
   const run = async (exchange: Exchange, head: Head, whenBody: Promise<Buffer | null>): Promise<void> => {
-    const caller = route.auth ? await authenticate(head.authorization, context) : null;
+    const caller = route.auth ? authenticate(head.authorization, head.address, context) : null;
     const over = overLimit(route, caller, head.address, context);
     if (over !== null) context.metrics.limited(route.limit);
     if (over !== null && name !== 'send_message') {
@@ -228,13 +255,21 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
   };
 }
 
-/** @throws Refusal with the code for which the token doesn't count */
-async function authenticate(authorization: string, { sessions }: Context): Promise<Caller> {
+/** @throws Refusal with the code for which the token doesn't count; `rate_limited` where many don't */
+function authenticate(authorization: string, address: string, context: Context): Caller {
   const token = bearerToken(authorization);
-  if (token === null) throw new Refusal('unauthenticated');
-  const check = await sessions.check(token);
-  if (!check.ok) throw new Refusal(check.code);
-  return check.caller;
+  const check = token === null ? null : context.sessions.check(token);
+  if (check?.ok) return check.caller;
+  countAnonymous(address, context);
+  throw new Refusal(check?.code ?? 'unauthenticated');
+}
+
+/** @throws Refusal `rate_limited` */
+function countAnonymous(address: string, { limiters, metrics }: Context): void {
+  const wait = limiters.anonymous.take(address);
+  if (wait === 0) return;
+  metrics.limited('rest');
+  throw new Refusal('rate_limited', { retryAfterMs: wait });
 }
 
 /** Counts the request: a caller's by user, and those that try credentials by address, with or without a caller. */

@@ -6,7 +6,7 @@ import { answer, BadFrame, type ClientFrame, errorFrame, type ServerFrame } from
 import { shardOf } from '../protocol/ids.js';
 import type { ResumePayload } from '../protocol/requests.js';
 import type { FrontMetrics } from './ports.js';
-import { createLimiter } from './rate-limits.js';
+import { createLimiter, type Limiter } from './rate-limits.js';
 import type { FrameRequest, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
 
@@ -15,8 +15,19 @@ const REFUSED_SENDS = { limit: 100, windowMs: 10_000 }; // PROTOCOL §3, close 4
 const READS: ReadonlySet<ClientFrame['type']> = new Set(['join_room', 'resume', 'sync']);
 const READS_AT_ONCE_MAX = 256; // that one socket can't spend a shard's credit
 
+/** Rooms that one socket may have joined or be about to: each costs some kilobytes, in the front and in a shard. */
+const SUBSCRIPTIONS_MAX = 2_000;
+
 /** The frames that WS_SENDS_PER_SECOND counts: each is a commit. */
-const WRITES: ReadonlySet<ClientFrame['type']> = new Set(['send_message', 'edit_message', 'delete_message']);
+const WRITES: ReadonlySet<ClientFrame['type']> = new Set([
+  'send_message',
+  'edit_message',
+  'delete_message',
+  'add_reaction',
+  'remove_reaction',
+]);
+/** Sends over the limit that a socket may have under way: each is looked up, as it may repeat an accepted one. */
+const OVER_AT_ONCE_MAX = REFUSED_SENDS.limit;
 
 /** The frames that cost little each, and come often. */
 const SIGNALS: ReadonlySet<ClientFrame['type']> = new Set([
@@ -26,6 +37,8 @@ const SIGNALS: ReadonlySet<ClientFrame['type']> = new Set([
 ]);
 /** For a user: more than people cause by typing, and as many at once as a "mark all as read" sends. */
 const SIGNAL_RATE = { perSecond: 50, burst: 500 };
+/** For a user, of all other frames: more than a client sends that joins each of its rooms by a frame of its own. */
+const COMMAND_RATE = { perSecond: 100, burst: 1_000 };
 
 type Common = Omit<FrameRequest, 't' | 'id' | 'room_id' | 'payload'>;
 
@@ -33,6 +46,8 @@ type Common = Omit<FrameRequest, 't' | 'id' | 'room_id' | 'payload'>;
 export interface Requests {
   /** Sends a command to the shard it belongs to, within the limits. @throws BadFrame */
   command(socket: Socket, frame: ClientFrame, caller: Caller): void;
+  /** Counts a frame that the front answers itself. False where it is one too many, which has been said. */
+  admit(socket: Socket, frame: ClientFrame): boolean;
   /** A command was answered (with an `error`: `failed`). */
   answered(socket: Socket, request: FrameRequest, failed: boolean): void;
   /** Counts a send refused by a limit; too many close the socket. */
@@ -50,16 +65,33 @@ export function createRequests(deps: {
   const { wsSendsPerSecond } = deps.config.limits;
   const sends = createLimiter({ perSecond: wsSendsPerSecond, burst: wsSendsPerSecond * 2 });
   const signals = createLimiter(SIGNAL_RATE);
+  const others = createLimiter(wsSendsPerSecond === 0 ? { perMinute: 0 } : COMMAND_RATE);
   let lastResume = 0;
 
+  function limiterOf(type: ClientFrame['type']): Limiter {
+    if (WRITES.has(type)) return sends;
+    return SIGNALS.has(type) ? signals : others;
+  }
+
+  function refuse(socket: Socket, frame: ClientFrame, wait: number): void {
+    send(socket, errorFrame(frame, new Refusal('rate_limited', { retryAfterMs: wait })));
+    countRefused(socket);
+  }
+
+  function admit(socket: Socket, frame: ClientFrame): boolean {
+    const wait = others.take(socket.caller?.user_id ?? String(socket.conn));
+    if (wait > 0) refuse(socket, frame, wait);
+    return wait === 0;
+  }
+
   function command(socket: Socket, frame: ClientFrame, caller: Caller): void {
-    const limiter = WRITES.has(frame.type) ? sends : SIGNALS.has(frame.type) ? signals : null;
-    const wait = limiter?.take(caller.user_id) ?? 0;
+    const wait = limiterOf(frame.type).take(caller.user_id);
     const over = wait === 0 ? null : { retry_after_ms: wait };
-    if (over !== null) deps.limited('sends');
-    if (over !== null && frame.type !== 'send_message') {
-      send(socket, errorFrame(frame, new Refusal('rate_limited', { retryAfterMs: wait })));
-      return countRefused(socket);
+    if (over !== null) {
+      deps.limited('sends');
+      if (frame.type !== 'send_message' || socket.over >= OVER_AT_ONCE_MAX)
+        return refuse(socket, frame, wait);
+      socket.over++;
     }
     const { type, ref } = frame;
     const common = { conn: socket.conn, caller, enc: socket.enc, type, ref, over, at: wallClockMs() };
@@ -67,10 +99,15 @@ export function createRequests(deps: {
       deps.limited('reads');
       return send(socket, errorFrame(frame, 'overloaded'));
     }
+    if (socket.rooms.size + socket.joining + roomsJoinedBy(frame) > SUBSCRIPTIONS_MAX) {
+      const sentence = `A socket joins at most ${SUBSCRIPTIONS_MAX} rooms.`;
+      return send(socket, errorFrame(frame, new Refusal('quota_exceeded', { sentence })));
+    }
     const links = deps.links();
     if (frame.type === 'resume') return resume(socket, frame, common);
     const home = frame.room_id ?? (frame.payload as { message_id?: string }).message_id ?? caller.user_id;
     if (READS.has(frame.type)) socket.reading++;
+    socket.joining += roomsJoinedBy(frame);
     links.frame(shardOf(home, links.shards), { ...common, room_id: frame.room_id, payload: frame.payload });
   }
 
@@ -93,6 +130,7 @@ export function createRequests(deps: {
     socket.resuming.set(resume, { ref: frame.ref, left: byShard.size, failed: false });
     for (const [shard, rooms] of byShard) {
       socket.reading++;
+      socket.joining += rooms.length;
       links.frame(shard, { ...common, room_id: null, payload: { rooms }, resume });
     }
   }
@@ -108,8 +146,10 @@ export function createRequests(deps: {
   }
 
   function answered(socket: Socket, request: FrameRequest, failed: boolean): void {
+    if (request.type === 'send_message' && request.over !== null) socket.over--;
     if (!READS.has(request.type)) return;
     socket.reading--;
+    socket.joining -= roomsJoinedBy(request);
     if (request.type === 'resume') resumedPart(socket, request, failed);
   }
 
@@ -118,5 +158,11 @@ export function createRequests(deps: {
       close(socket, 'flooding');
   }
 
-  return { command, answered, countRefused };
+  return { command, admit, answered, countRefused };
+}
+
+/** How many rooms a command joins. */
+function roomsJoinedBy({ type, payload }: Pick<ClientFrame, 'type' | 'payload'>): number {
+  if (type === 'join_room') return 1;
+  return type === 'resume' ? (payload as ResumePayload).rooms.length : 0;
 }

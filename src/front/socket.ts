@@ -32,6 +32,10 @@ export interface Socket {
   readonly refused: number[];
   /** Reads (join, resume, sync) that are under way. */
   reading: number;
+  /** Rooms that those reads are about to join. */
+  joining: number;
+  /** Sends over the limit that are under way. */
+  over: number;
   /** Resumes whose answers are still coming, by number, as how many shards have yet to answer. */
   readonly resuming: Map<number, { readonly ref: ClientFrame['ref']; left: number; failed: boolean }>;
 }

@@ -22,8 +22,9 @@ import {
   RESUME_ROOMS_MAX,
   SYNC_LIMIT_MAX,
 } from '../protocol/requests.js';
+import { answerPolicy } from './answer-policy.js';
 import { addressReader } from './client-address.js';
-import { createCors } from './cors.js';
+import { countConnections } from './connection-counts.js';
 import type { FrontMetrics, TokenCheck } from './ports.js';
 import { startPresence } from './presence-signals.js';
 import { createRequests } from './requests.js';
@@ -40,10 +41,16 @@ const BAD_FRAMES = { limit: 5, windowMs: 10_000 }; // PROTOCOL §3, close 4002
 const MAX_BACKPRESSURE_BYTES = 1024 * 1024; // what one slow reader may hold: four of the largest answers
 const SLOW_READER_MS = 15_000; // after missing events: closed with 4009 when it hasn't drained by then
 const SWEEP_MS = 1_000;
+const ANONYMOUS_FRAME_MAX_BYTES = 16 * 1024; // an `authenticate` is smaller; nothing else is worth parsing
 const BYE_SPREAD_MS = 5_000; // reconnects after a restart are spread over this time
+
+/** What a ping of the WebSocket protocol counts as. */
+const PING: ClientFrame = { type: 'ping', room_id: null, ref: null, payload: {} };
 
 export interface Sockets {
   readonly events: ShardEvents;
+  /** Serves the sockets of one more app. */
+  attach(app: TemplatedApp): void;
   /** Says `bye` to all, with spread times to come back. Takes in nothing more. */
   bye(): void;
   /** Closes all with 1012. */
@@ -57,24 +64,25 @@ export interface Sockets {
 }
 
 /** The WebSocket side of the front (PROTOCOL §3). `links` is set before the first socket opens. */
-export function registerSockets(
-  app: TemplatedApp,
-  deps: {
-    readonly config: Config;
-    readonly links: () => ShardLinks;
-    readonly sessions: () => Sessions;
-    readonly metrics: FrontMetrics;
-    readonly log: Logger;
-    /** There are no other nodes. */
-    readonly solo: boolean;
-  },
-): Sockets {
+export function createSockets(deps: {
+  readonly config: Config;
+  readonly links: () => ShardLinks;
+  readonly sessions: () => Sessions;
+  readonly metrics: FrontMetrics;
+  readonly log: Logger;
+  /** There are no other nodes. */
+  readonly solo: boolean;
+}): Sockets {
   const { config, log, metrics } = deps;
+  /** Every app that has sockets: a new certificate makes a new one, and the old one keeps its own. */
+  const apps: TemplatedApp[] = [];
   const { limits } = config;
   const sockets = new Map<number, Socket>();
   const byUser = new Map<UserId, Set<Socket>>();
-  const byAddress = new Map<string, number>();
-  const topics = createTopics(app);
+  const counts = countConnections(limits.maxConnectionsPerIp);
+  const topics = createTopics((topic, bytes, isBinary) => {
+    for (const app of apps) app.publish(topic, bytes, isBinary);
+  });
   const presence = startPresence(topics, deps.links, deps.solo);
   const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
   const closes = new Map<number, number>();
@@ -97,9 +105,11 @@ export function registerSockets(
   }
 
   function tooMany(address: string, check: TokenCheck | null): boolean {
-    if (limits.maxConnectionsPerIp > 0 && (byAddress.get(address) ?? 0) >= limits.maxConnectionsPerIp)
-      return true;
-    if (check === null || !check.ok || limits.maxConnectionsPerUser === 0) return false;
+    return check?.ok ? tooManyOf(check) : counts.tooMany(address, true);
+  }
+
+  function tooManyOf(check: TokenCheck & { readonly ok: true }): boolean {
+    if (limits.maxConnectionsPerUser === 0) return false;
     return (byUser.get(check.caller.user_id)?.size ?? 0) >= limits.maxConnectionsPerUser;
   }
 
@@ -128,6 +138,7 @@ export function registerSockets(
   }
 
   function authenticate(socket: Socket, frame: ClientFrame): void {
+    if (!requests.admit(socket, frame)) return;
     const { token } = frame.payload as AuthenticatePayload;
     const check = deps.sessions().check(token);
     if (!check.ok) {
@@ -136,7 +147,7 @@ export function registerSockets(
     }
     const renewed = socket.caller !== null;
     if (renewed && socket.caller?.user_id !== check.caller.user_id) return close(socket, 'bad_token');
-    if (!renewed && tooMany('', check)) {
+    if (!renewed && tooManyOf(check)) {
       send(socket, errorFrame(frame, 'rate_limited'));
       return close(socket, 'flooding');
     }
@@ -145,11 +156,17 @@ export function registerSockets(
     if (renewed) {
       socket.caller = check.caller;
       socket.expiresAtMs = check.expiresAtMs;
-    } else authenticated(socket, check.caller, check.expiresAtMs);
+    } else {
+      counts.identified(socket.address);
+      authenticated(socket, check.caller, check.expiresAtMs);
+    }
   }
 
   function receive(socket: Socket, bytes: ArrayBuffer, isBinary: boolean): void {
     totals.framesIn++;
+    if (socket.caller === null && bytes.byteLength > ANONYMOUS_FRAME_MAX_BYTES) {
+      return close(socket, 'not_authenticated');
+    }
     guarded(socket, () => handle(socket, parseFrame(socket.enc, isBinary, bytes)));
   }
 
@@ -173,7 +190,10 @@ export function registerSockets(
     if (frame.type === 'authenticate') return authenticate(socket, frame);
     const { caller } = socket;
     if (caller === null) return close(socket, 'not_authenticated');
-    if (frame.type === 'ping') return send(socket, answer('pong', frame, {}));
+    if (frame.type === 'ping') {
+      if (requests.admit(socket, frame)) send(socket, answer('pong', frame, {}));
+      return;
+    }
     if (leaving) return send(socket, errorFrame(frame, 'unavailable'));
     requests.command(socket, frame, caller);
   }
@@ -211,7 +231,7 @@ export function registerSockets(
     socket.ws = ws;
     totals.opened++;
     sockets.set(socket.conn, socket);
-    byAddress.set(socket.address, (byAddress.get(socket.address) ?? 0) + 1);
+    counts.opened(socket.address, socket.caller === null);
     if (socket.rejected) return close(socket, 'bad_token');
     const { caller, expiresAtMs } = socket;
     if (caller !== null) authenticated(socket, caller, expiresAtMs);
@@ -222,9 +242,7 @@ export function registerSockets(
     socket.ws = null;
     closes.set(code, (closes.get(code) ?? 0) + 1);
     sockets.delete(socket.conn);
-    const left = (byAddress.get(socket.address) ?? 1) - 1;
-    if (left === 0) byAddress.delete(socket.address);
-    else byAddress.set(socket.address, left);
+    counts.closed(socket.address, socket.caller === null);
     if (socket.caller !== null) {
       const mine = byUser.get(socket.caller.user_id);
       mine?.delete(socket);
@@ -235,9 +253,10 @@ export function registerSockets(
   }
 
   const upgrade = upgradeHandler({
-    cors: createCors(config.allowedOrigins),
+    policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
     sessions: { check: (token) => deps.sessions().check(token) },
+    full: (address) => counts.tooMany(address, false),
     tooMany,
     accepting: () => !leaving,
     make: ({ enc, address, check, rejected }) => ({
@@ -255,6 +274,8 @@ export function registerSockets(
       bad: [],
       refused: [],
       reading: 0,
+      joining: 0,
+      over: 0,
       resuming: new Map(),
     }),
   });
@@ -270,6 +291,10 @@ export function registerSockets(
     dropped(ws: WebSocket<Socket>) {
       ws.getUserData().missedSince ??= performance.now();
     },
+    ping(ws: WebSocket<Socket>) {
+      const socket = ws.getUserData(); // uWebSockets has answered it
+      requests.admit(socket, PING);
+    },
     drain(ws: WebSocket<Socket>) {
       const socket = ws.getUserData();
       if (socket.missedSince === null || ws.getBufferedAmount() > MAX_BACKPRESSURE_BYTES / 4) return;
@@ -278,7 +303,6 @@ export function registerSockets(
     },
     close: closed,
   };
-  app.ws<Socket>('/api/v1/ws', behavior);
 
   /** Deadlines of all sockets in one pass a second: a timer for each would cost more than it is worth. */
   const sweep = setInterval(() => {
@@ -361,6 +385,10 @@ export function registerSockets(
 
   return {
     events,
+    attach(app) {
+      apps.push(app);
+      app.ws<Socket>('/api/v1/ws', behavior);
+    },
     bye() {
       leaving = true;
       presence.bye();

@@ -1,4 +1,3 @@
-import type { TemplatedApp } from 'uWebSockets.js';
 import type { StandingSubscription } from '../ipc/messages.js';
 import { Encoding } from '../protocol/frames.js';
 import { type RoomId, shardOf, type UserId } from '../protocol/ids.js';
@@ -36,7 +35,8 @@ export interface Topics {
   readonly size: number;
 }
 
-export function createTopics(app: TemplatedApp): Topics {
+/** @param send publishes to all sockets that are subscribed to a topic of uWebSockets */
+export function createTopics(send: (topic: string, bytes: Bytes, isBinary: boolean) => void): Topics {
   const topics = new Map<RoomId, Topic>();
 
   return {
@@ -72,9 +72,9 @@ export function createTopics(app: TemplatedApp): Topics {
         json: json === null ? 0 : topic.count.json,
         msgpack: msgpack === null ? 0 : topic.count.msgpack,
       };
-      if (json !== null && counted.json > 0) app.publish(topicName(Encoding.json, room_id), json, false);
+      if (json !== null && counted.json > 0) send(topicName(Encoding.json, room_id), json, false);
       if (msgpack !== null && counted.msgpack > 0) {
-        app.publish(topicName(Encoding.msgpack, room_id), msgpack, true);
+        send(topicName(Encoding.msgpack, room_id), msgpack, true);
       }
       return counted.json + counted.msgpack;
     },

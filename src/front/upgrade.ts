@@ -1,18 +1,20 @@
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
 import { type Problem, problem } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
+import type { AnswerPolicy } from './answer-policy.js';
 import type { AddressReader } from './client-address.js';
-import type { Cors } from './cors.js';
 import { openExchange } from './http-exchange.js';
 import { bearerToken } from './http-request.js';
 import type { SessionRegistry, TokenCheck } from './ports.js';
 import type { Socket } from './socket.js';
 
 export interface UpgradeDeps {
-  readonly cors: Cors;
+  readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
   readonly sessions: SessionRegistry;
-  /** Whether one more socket of this address, or (once known) of this user, is one too many. */
+  /** Whether one more socket of this address is one too many. */
+  readonly full: (address: string) => boolean;
+  /** Whether one more of this user is, or one more of the address that hasn't said whose it is. */
   readonly tooMany: (address: string, check: TokenCheck | null) => boolean;
   readonly accepting: () => boolean;
   /** A new socket, not open yet. */
@@ -36,7 +38,7 @@ export function upgradeHandler(deps: UpgradeDeps) {
   return (res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void => {
     // uWebSockets closes some of the sockets that are upgraded after the handler has returned (#1928 there), so
     // nothing here may wait.
-    const exchange = openExchange(res, req, deps.cors);
+    const exchange = openExchange(res, req, deps.policy);
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
     const offer = readOffer(req.getHeader('sec-websocket-protocol'));
@@ -52,8 +54,8 @@ export function upgradeHandler(deps: UpgradeDeps) {
     };
 
     if (!deps.accepting()) return refuse(problem('unavailable'));
-    if (!deps.cors.originAllowed(origin, req.getHeader('host'))) return refuse(problem('forbidden'));
-    if (deps.tooMany(address, null)) return refuse(problem('rate_limited'));
+    if (!deps.policy.cors.originAllowed(origin, req.getHeader('host'))) return refuse(problem('forbidden'));
+    if (deps.full(address)) return refuse(problem('rate_limited'));
     const header = authorization === '' ? null : bearerToken(authorization);
     if (authorization !== '') {
       if (header === null) return refuse(problem('unauthenticated'));

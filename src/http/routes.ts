@@ -203,7 +203,7 @@ export const ROUTES = {
       summary: 'Create a room; a direct one exists once for each pair',
       data: Room,
       statuses: [201, 200],
-      errors: HIDDEN,
+      errors: [...HIDDEN, 'quota_exceeded'],
     },
     CreateRoomBody,
   ),

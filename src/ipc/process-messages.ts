@@ -21,6 +21,7 @@ export type ToProcess =
   | { readonly t: 'start'; readonly start: ProcessStart }
   | { readonly t: 'metrics'; readonly id: number }
   | { readonly t: 'log_level'; readonly level: string }
+  | { readonly t: 'reload_tls' }
   | { readonly t: 'drain' };
 
 export type FromProcess =

@@ -5,6 +5,7 @@ import type { Standing, StandingReader } from './ports.js';
 
 const ROOMS_MAX = 20_000; // rooms whose standings are kept
 const USERS_PER_ROOM_MAX = 20_000; // beyond it a room's standings are read anew
+const STANDINGS_MAX = 200_000; // of all rooms, some 300 bytes each; the rooms used least lately go first
 const TTL_MS = 300_000; // seed §17.2: member lists, 5 minutes; changes on this node are seen at once
 const LOADS_PER_STATEMENT_MAX = 1_000;
 
@@ -16,6 +17,8 @@ export interface Admission {
   /** Forgets a user in every room. */
   forgetUser(user_id: UserId): void;
   readonly lookups: { hits: number; misses: number };
+  /** Standings kept now. */
+  readonly size: number;
 }
 
 interface Load {
@@ -28,8 +31,15 @@ interface Load {
 }
 
 /** Keeps members' standings, and gathers what isn't known into one statement a turn. */
-export function createAdmission(reader: StandingReader): Admission {
-  const known = new LRUCache<RoomId, Map<UserId, Standing>>({ max: ROOMS_MAX, ttl: TTL_MS });
+export function createAdmission(reader: StandingReader, standingsMax = STANDINGS_MAX): Admission {
+  const known = new LRUCache<RoomId, Map<UserId, Standing>>({
+    max: ROOMS_MAX,
+    ttl: TTL_MS,
+    dispose: (room) => {
+      kept -= room.size;
+    },
+  });
+  let kept = 0;
   const loading = new Map<string, Load>();
   const lookups = { hits: 0, misses: 0 };
   let waiting: Load[] = [];
@@ -41,7 +51,13 @@ export function createAdmission(reader: StandingReader): Admission {
       room = new Map();
       known.set(load.room_id, room);
     }
+    if (!room.has(load.user_id)) kept++;
     room.set(load.user_id, standing);
+    while (kept > standingsMax && known.size > 1) known.pop();
+  }
+
+  function drop(room: Map<UserId, Standing> | undefined, user_id: UserId): void {
+    if (room?.delete(user_id)) kept--;
   }
 
   async function loadWaiting(): Promise<void> {
@@ -91,13 +107,16 @@ export function createAdmission(reader: StandingReader): Admission {
     lookups,
     forget(room_id, user_id) {
       if (user_id === null) known.delete(room_id);
-      else known.get(room_id)?.delete(user_id);
+      else drop(known.get(room_id), user_id);
       for (const load of loading.values()) {
         if (load.room_id === room_id && (user_id === null || load.user_id === user_id)) load.stale = true;
       }
     },
+    get size() {
+      return kept;
+    },
     forgetUser(user_id) {
-      for (const room of known.values()) room.delete(user_id);
+      for (const room of known.values()) drop(room, user_id);
       for (const load of loading.values()) if (load.user_id === user_id) load.stale = true;
     },
   };

@@ -1,4 +1,3 @@
-import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Problem, Refusal } from '../protocol/errors.js';
 import type { Encoding } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
@@ -47,10 +46,12 @@ export interface JoinRequest {
 
 export type JoinOutcome = Joined | ({ readonly room_id: RoomId } & Problem);
 
-/** Who joins, and by which socket. */
+/** What joins came to, and the states of the rooms as they were read. */
+export type JoinDone = (outcomes: readonly JoinOutcome[], states: ReadonlyMap<RoomId, JoinState>) => void;
+
+/** Who joins. */
 export interface Joiner {
   readonly user_id: UserId;
-  readonly conn: number;
   readonly encoding: Encoding;
   /** False once the request was answered otherwise: nothing may be granted any more. */
   readonly waiting: () => boolean;
@@ -61,18 +62,12 @@ export interface Joins {
    * Joins rooms for one socket. `done` is called once, in the turn in which the outcomes hold and the
    * subscriptions are granted: what it sends goes before the next event. `states`: of the rooms, as they were read.
    */
-  join(
-    who: Joiner,
-    requests: readonly JoinRequest[],
-    done: (outcomes: readonly JoinOutcome[], states: ReadonlyMap<RoomId, JoinState>) => void,
-  ): Promise<void>;
+  join(who: Joiner, requests: readonly JoinRequest[], done: JoinDone): Promise<void>;
   /**
    * A user (null: everybody) may not read the room any more: joins under way end in `not_found`, unless by a
    * membership that began after `before_ms`.
    */
   revoke(room_id: RoomId, user_id: UserId | null, before_ms?: number): void;
-  /** Resolves when no join of the room is under way for the socket. */
-  settled(conn: number, room_id: RoomId): Promise<void>;
   readonly totals: Readonly<Record<'joined' | 'resumed' | 'replayed', number>>;
   /** @throws Refusal */
   sync(user_id: UserId, room_id: RoomId, since: number, limit: number): Promise<Synced>;
@@ -90,7 +85,6 @@ interface Prepared {
 interface Joining {
   readonly who: Joiner;
   readonly rooms: Map<RoomId, number>;
-  readonly end: Deferred<void>;
 }
 
 export function createJoins(
@@ -153,7 +147,6 @@ export function createJoins(
       const joining: Joining = {
         who,
         rooms: new Map(requests.map(({ room_id }) => [room_id, Number.NEGATIVE_INFINITY])),
-        end: deferred(),
       };
       underWay.add(joining);
       const holds = requests.map((request) => sequencer.hold(request.room_id));
@@ -191,7 +184,6 @@ export function createJoins(
       } finally {
         for (const hold of holds) hold.end();
         underWay.delete(joining);
-        joining.end.resolve();
       }
     },
 
@@ -201,11 +193,6 @@ export function createJoins(
         if (revokedMs === undefined || (user_id !== null && who.user_id !== user_id)) continue;
         rooms.set(room_id, Math.max(revokedMs, before_ms));
       }
-    },
-
-    async settled(conn, room_id) {
-      const before = [...underWay].filter(({ who, rooms }) => who.conn === conn && rooms.has(room_id));
-      await Promise.all(before.map(({ end }) => end.promise));
     },
 
     async sync(user_id, room_id, since, limit) {

@@ -24,6 +24,8 @@ const OTHER_BANNED = 'This user is banned from the room.'; // the catalogue's se
 export interface RoomPorts {
   readonly store: RoomStore;
   readonly announcer: Announcer;
+  /** Rooms that one user may make, about: who makes several at once may get some more. 0 turns the limit off. */
+  readonly roomsMax?: number;
 }
 
 /** One page of a list; `next` is the place to go on from, null at the end. */

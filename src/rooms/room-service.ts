@@ -42,7 +42,7 @@ export function roomService(ports: RoomPorts): RoomService {
 }
 
 async function createRoom(
-  { store, announcer }: RoomPorts,
+  { store, announcer, roomsMax = 0 }: RoomPorts,
   caller: UserId,
   body: CreateRoomBody,
 ): Promise<{ room: Room; created: boolean }> {
@@ -50,6 +50,9 @@ async function createRoom(
   const room = newRoom(caller, others, body);
   if ((await store.unknownUsers(others)).length > 0) {
     throw new Refusal('not_found', { field: 'member_ids', sentence: 'No such user in member_ids.' });
+  }
+  if (roomsMax > 0 && room.type !== 'direct' && (await store.roomsMadeBy(caller, roomsMax)) >= roomsMax) {
+    throw new Refusal('quota_exceeded', { sentence: `You have made ${roomsMax} rooms; delete one first.` });
   }
   const outcome = await store.createRoom(room, firstMembers(room, others));
   if (outcome.created) {

@@ -53,6 +53,8 @@ export interface RoomView {
 export interface RoomStore extends StandingReader {
   /** Those of the ids that are no account, or a deleted one's. */
   unknownUsers(user_ids: readonly UserId[]): Promise<UserId[]>;
+  /** How many rooms the user has made that are still there, direct ones apart; counted no further than `enough`. */
+  roomsMadeBy(user_id: UserId, enough: number): Promise<number>;
   /**
    * Creates a room with its counters and members: all or nothing. When the direct key exists, also when
    * another asks at the same moment, that room is given (`created` false) and nothing is written.

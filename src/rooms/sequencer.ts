@@ -23,6 +23,7 @@ const POLL_EVERY_MS = 500;
 const HEADS_MAX = 1_000; // rooms asked for in one statement
 const POLL_AFTER_MS = 9_000; // since a room's head was last seen: with the gap's wait found within 10 s (I10)
 const POLL_AFTER_UNTOLD_MS = 1_300; // while nobody can tell: found within 2 s (DESIGN §2)
+const EARLY_MAX = 2_000; // events of a room kept behind a gap; what is dropped is read from the log with the gap
 const COLLECTED_MAX = 2_000; // events kept for one join; a slower one has to be asked for again
 const REACH_TIMEOUT_MS = 2_000;
 
@@ -273,14 +274,18 @@ export function createSequencer(
       reached(rev) {
         if ((room.position ?? -1) >= rev) return Promise.resolve();
         return new Promise((resolve, reject) => {
-          const timer = setTimeout(() => reject(new Refusal('unavailable')), REACH_TIMEOUT_MS);
-          room.waiters.push({
+          const waiter = {
             rev,
             resolve: () => {
               clearTimeout(timer);
               resolve();
             },
-          });
+          };
+          const timer = setTimeout(() => {
+            room.waiters = room.waiters.filter((other) => other !== waiter);
+            reject(new Refusal('unavailable'));
+          }, REACH_TIMEOUT_MS);
+          room.waiters.push(waiter);
         });
       },
       state: () => ({ head_rev: room.position ?? 0, head_seq: room.headSeq }),
@@ -307,7 +312,8 @@ export function createSequencer(
         if (room === undefined) continue;
         room.target = Math.max(room.target, event.rev);
         if (room.position !== null && event.rev === room.position + 1) publish(room, event);
-        else if (room.position === null || event.rev > room.position) room.early.set(event.rev, event);
+        else if (room.early.size < EARLY_MAX && event.rev > (room.position ?? -1))
+          room.early.set(event.rev, event);
         touched.add(room);
       }
       for (const room of touched) advance(room);

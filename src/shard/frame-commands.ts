@@ -15,12 +15,13 @@ import {
   type SyncPayload,
 } from '../protocol/requests.js';
 import type { AttachmentViews } from '../rooms/attachment-view.js';
-import type { JoinOutcome, Joins } from '../rooms/joins.js';
+import type { JoinDone, JoinOutcome, JoinRequest, Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { ReadMark } from '../rooms/ports.js';
 import type { JoinState } from '../rooms/reading-port.js';
 import type { Typing } from '../rooms/typing.js';
 import type { Outbox } from './outbox.js';
+import type { RoomTurns } from './room-turns.js';
 
 export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
 
@@ -33,6 +34,7 @@ export interface FrameServices {
   readonly reader: Pick<MessageReader, 'roomOf'>;
   readonly markRead: (mark: ReadMark) => Promise<void>;
   readonly typing: Pick<Typing, 'heard'>;
+  readonly turns: RoomTurns;
   readonly shard: number;
   readonly shards: number;
 }
@@ -81,10 +83,16 @@ export async function runFrame(
   const { caller } = request;
   const who = {
     user_id: caller.user_id,
-    conn: request.conn,
     encoding: request.enc,
     waiting: () => !liveness.late,
   };
+  /** In its turn, unless its time has run out before. */
+  const join = (rooms: readonly JoinRequest[], done: JoinDone): Promise<void> =>
+    services.turns.run(
+      request.conn,
+      rooms.map(({ room_id }) => room_id),
+      () => (liveness.late ? undefined : services.joins.join(who, rooms, done)),
+    );
   switch (request.type) {
     case 'send_message': {
       const over = request.over === null ? null : request.over.retry_after_ms;
@@ -115,7 +123,7 @@ export async function runFrame(
     }
     case 'join_room': {
       const { since } = request.payload as JoinPayload;
-      return services.joins.join(who, [{ room_id: roomOf(request), since }], ([outcome], states) => {
+      return join([{ room_id: roomOf(request), since }], ([outcome], states) => {
         if (outcome === undefined) throw new Error('a join without outcome');
         if ('code' in outcome) {
           const { room_id: _, ...problem } = outcome;
@@ -126,7 +134,7 @@ export async function runFrame(
     }
     case 'resume': {
       const rooms = (request.payload as ResumePayload).rooms as { room_id: RoomId; since?: number }[];
-      return services.joins.join(who, rooms, (outcomes, states) => {
+      return join(rooms, (outcomes, states) => {
         const payload = { rooms: outcomes, last: false };
         respond(answer('resumed', request, payload), { subscribe: granted(outcomes, states) });
       });
@@ -143,8 +151,8 @@ export async function runFrame(
     }
     case 'leave_room': {
       const room_id = roomOf(request);
-      await services.joins.settled(request.conn, room_id); // a join asked for before is answered before
-      return respond(answer('left', request, {}), { unsubscribe: room_id });
+      const leave = () => respond(answer('left', request, {}), { unsubscribe: room_id });
+      return services.turns.run(request.conn, [room_id], leave);
     }
     case 'mark_read': {
       const room_id = roomOf(request);

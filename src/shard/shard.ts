@@ -68,6 +68,7 @@ import { createOutbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
 import { createRequestLimits } from './request-limits.js';
+import { createRoomTurns } from './room-turns.js';
 import { connectSignals } from './signals.js';
 
 const STATS_EVERY_MS = 1_000;
@@ -169,6 +170,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     reader,
     joins,
     typing,
+    turns: createRoomTurns(),
   };
   const ends: SessionEnds = {
     end(user_id, sids) {
@@ -211,7 +213,7 @@ export async function runShard(start: ShardStart): Promise<void> {
         });
   const handlers: Record<ShardRoute, HttpHandler> = {
     ...accountHandlers(accounts),
-    ...roomHandlers(roomService({ store: rooms, announcer })),
+    ...roomHandlers(roomService({ store: rooms, announcer, roomsMax: config.limits.roomsPerUser })),
     ...moderationHandlers(
       moderationService({ store: rooms, moderation: timed(moderationStore(db), metrics.queried), announcer }),
     ),

@@ -20,6 +20,7 @@ export function roomStore(db: Db): RoomStore {
   return {
     standings: (pairs) => standings(db, pairs),
     unknownUsers: (user_ids) => members.unknownUsers(db, user_ids),
+    roomsMadeBy: (user_id, enough) => rooms.roomsMadeBy(db, user_id, enough),
     createRoom: (room, first) => createRoom(db, room, first),
     roomView: (room_id, user_id) => rooms.roomView(db, room_id, user_id),
     myRooms: (user_id, after, limit) => rooms.myRooms(db, user_id, after, limit),

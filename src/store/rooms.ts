@@ -163,6 +163,15 @@ export async function insertRoom(tx: Tx, room: NewRoom, member_count: number): P
   return rows.length === 1;
 }
 
+/** How many rooms a user has made, direct ones apart; counted no further than `enough`. @throws StoreUnavailable */
+export async function roomsMadeBy(db: Db, user_id: UserId, enough: number): Promise<number> {
+  const [row] = await run(db<{ made: number }[]>`
+    select count(*)::int as made from (
+      select 1 from rooms where created_by = ${user_id} and deleted_at is null and type <> 'direct' limit ${enough}
+    ) as theirs`);
+  return row?.made ?? 0;
+}
+
 /** The counters of a new room. @throws StoreUnavailable */
 export async function insertHead(tx: Tx, room_id: RoomId): Promise<void> {
   await run(tx`insert into room_heads (room_id) values (${room_id})`);

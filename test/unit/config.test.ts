@@ -41,6 +41,8 @@ describe('the configuration', () => {
       dbPoolSize: defaultDbPoolSize(shards),
       searchLanguage: 'simple',
       allowedOrigins: [],
+      tls: null,
+      isHttps: false,
       trustProxy: [],
       limits: {
         restPerMinute: 100,
@@ -51,6 +53,7 @@ describe('the configuration', () => {
         maxUploadBytes: 100 * 1024 * 1024,
         uploadsPerMinute: 30,
         maxBodyBytes: 256 * 1024,
+        roomsPerUser: 10_000,
         wsMaxFrameBytes: 512 * 1024,
       },
       passwordHash: { memoryKib: 19_456, passes: 2 },

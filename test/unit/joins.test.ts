@@ -23,7 +23,7 @@ function joinUnderWay(waiting: () => boolean = () => true) {
     sequencer,
   );
   const outcomes: JoinOutcome[] = [];
-  const who = { user_id: user, conn: 1, encoding: 'json', waiting } as const;
+  const who = { user_id: user, encoding: 'json', waiting } as const;
   const ended = joins.join(who, [{ room_id: room }], (all) => outcomes.push(...all));
   const read = async () => {
     const counters = { joined_ms: 1, last_read_seq: 0, head_seq: 3, head_rev: 3, member_count: 2 };
@@ -57,12 +57,4 @@ test('a join that was answered otherwise meanwhile grants nothing and says nothi
   await read();
   expect(outcomes).toEqual([]);
   expect(sequencer.listeners(room).json).toBe(0);
-});
-
-test('leaving waits for the joins of the same socket and room that were asked for before', async () => {
-  const { joins, outcomes, read } = joinUnderWay();
-  const settled = joins.settled(1, room).then(() => outcomes.length);
-  await read();
-  expect(await settled).toBe(1);
-  sequencer.release(room, 'json');
 });

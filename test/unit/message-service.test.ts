@@ -32,6 +32,7 @@ function serviceWithKnownSender() {
       forget: () => {},
       forgetUser: () => {},
       lookups: { hits: 0, misses: 0 },
+      size: 0,
     },
     writer: writer as BatchWriter,
     slowMode: { run: () => Promise.reject(new Error('no room here is slow')) },

@@ -1,0 +1,1 @@
+drop index rooms_created_by_idx;
