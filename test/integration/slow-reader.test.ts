@@ -86,7 +86,7 @@ test('a reader that never reads again is closed with 4009, and others miss nothi
   const metric = async (): Promise<string> =>
     (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text();
   await until(
-    async () => /parley_websocket_closes_total\{code="4009"/.test(await metric()),
+    async () => /parley_websocket_closes_total\{code="4009"[^}]*\} [1-9]/.test(await metric()),
     'the close',
     CLOSE_DEADLINE_MS,
   );
