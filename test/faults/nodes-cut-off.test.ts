@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startWorld, type World } from '../../bench/faults/world.js';
+import { type CuttableLink, startLink } from '../helpers/cuttable-link.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { must, until } from '../helpers/deadline.js';
 import { busesHealthy } from '../helpers/nodes.js';
 import { hasRedis, type RedisServer, startRedis } from '../helpers/redis.js';
 import { type Server, startServer } from '../helpers/server-process.js';
-import { startProxy, type TcpProxy } from '../helpers/tcp-proxy.js';
 
 const TIMEOUT = { timeout: 180_000 };
 const RECOVERS_MS = 60_000;
@@ -14,16 +14,16 @@ const RECOVERS_MS = 60_000;
 describe.skipIf(!hasRedis)('a node that is cut off (skipped where there is no redis-server)', () => {
   let redis: RedisServer;
   let database: TestDatabase;
-  let toPostgres: TcpProxy;
-  let toRedis: TcpProxy;
+  let toPostgres: CuttableLink;
+  let toRedis: CuttableLink;
   let servers: Server[];
 
   beforeEach(async () => {
     redis = await startRedis();
     database = await createTestDatabase();
     const [real, bus] = [new URL(database.url), new URL(redis.url)];
-    toPostgres = await startProxy({ host: real.hostname, port: Number(real.port) });
-    toRedis = await startProxy({ host: bus.hostname, port: Number(bus.port) });
+    toPostgres = await startLink({ host: real.hostname, port: Number(real.port) });
+    toRedis = await startLink({ host: bus.hostname, port: Number(bus.port) });
     const through = (url: string, port: number) =>
       Object.assign(new URL(url), { host: `127.0.0.1:${port}` }).href;
     const env = { SHARDS: '2', DATABASE_URL: database.url, REDIS_URL: redis.url };

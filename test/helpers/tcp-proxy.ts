@@ -1,58 +1,84 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { must } from './deadline.js';
 
-/** A TCP proxy that a test can cut without a word: what is sent meanwhile is swallowed, and nothing is closed. */
+/** A bad network in front of a server. Bytes are late or lost with their connection, never changed, doubled or reordered. */
 export interface TcpProxy {
-  readonly port: number;
-  /** From now on nothing passes; connections stay open, new ones are taken and lead nowhere. */
+  readonly url: string;
+  /** Resets every connection. */
   readonly cut: () => void;
-  /** New connections pass again. Those that were cut stay dead, as after a change of routes. */
-  readonly heal: () => void;
-  readonly close: () => void;
+  /** Every connection of now goes silent for ever, and stays open. */
+  readonly stall: () => void;
+  /** From now on each piece of data waits for this long, on old and new connections. */
+  readonly delay: (ms: number) => void;
+  /** Whether new connections are reset at once. */
+  readonly refuse: (on: boolean) => void;
+  readonly connections: () => number;
+  readonly close: () => Promise<void>;
 }
 
-export async function startProxy(target: { host: string; port: number }): Promise<TcpProxy> {
-  const sockets = new Set<Socket>();
-  let isCut = false;
-  const dead = new WeakSet<Socket>();
-  const kept = (socket: Socket): Socket => {
-    sockets.add(socket);
-    socket.on('error', () => socket.destroy());
-    socket.on('close', () => sockets.delete(socket));
-    return socket;
-  };
-  const server = createServer((client) => {
-    kept(client);
-    if (isCut) {
-      dead.add(client);
-      client.resume();
-      return;
-    }
-    const upstream = kept(connect(target));
-    const pass = (from: Socket, to: Socket) => {
-      from.on('data', (data) => {
-        if (!dead.has(from)) to.write(data);
-      });
-      from.on('close', () => {
-        if (!dead.has(from)) to.destroy();
+interface Pair {
+  readonly sockets: readonly [Socket, Socket];
+  stalled: boolean;
+}
+
+/** @param target asked at each connection: a restarted server has another port */
+export async function startTcpProxy(target: () => number): Promise<TcpProxy> {
+  const pairs = new Set<Pair>();
+  const open = new Set<Socket>(); // also those whose other side has gone
+  let delayMs = 0;
+  let refusing = false;
+
+  const forward = (pair: Pair, from: Socket, to: Socket): void => {
+    let last = Promise.resolve();
+    const inTurn = (run: () => void): void => {
+      const due = Date.now() + delayMs;
+      last = last.then(async () => {
+        const wait = due - Date.now();
+        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+        if (!pair.stalled) run();
       });
     };
-    pass(client, upstream);
-    pass(upstream, client);
+    from.on('data', (bytes) => inTurn(() => void to.write(bytes)));
+    from.on('end', () => inTurn(() => void to.end()));
+    from.on('error', () => undefined);
+    from.on('close', () => {
+      open.delete(from);
+      if (!pair.stalled) to.destroy();
+      pairs.delete(pair);
+    });
+  };
+  const server = createServer((client) => {
+    if (refusing) return void client.resetAndDestroy();
+    const upstream = connect(target(), '127.0.0.1');
+    const pair: Pair = { sockets: [client, upstream], stalled: false };
+    pairs.add(pair);
+    for (const socket of pair.sockets) open.add(socket);
+    forward(pair, client, upstream);
+    forward(pair, upstream, client);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
+  const address = must(server.address());
+  if (typeof address === 'string') throw new Error('not a TCP address');
+  const cut = (): void => {
+    for (const { sockets } of pairs) for (const socket of sockets) socket.resetAndDestroy();
+  };
   return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    cut: () => {
-      isCut = true;
-      for (const socket of sockets) dead.add(socket);
+    url: `http://127.0.0.1:${address.port}`,
+    cut,
+    stall: () => {
+      for (const pair of pairs) pair.stalled = true;
     },
-    heal: () => {
-      isCut = false;
+    delay: (ms) => {
+      delayMs = ms;
     },
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
+    refuse: (on) => {
+      refusing = on;
     },
+    connections: () => pairs.size,
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of open) socket.destroy();
+        server.close(() => resolve());
+      }),
   };
 }
