@@ -313,11 +313,11 @@ test('join states come in the order asked for, with null for what is not there',
   };
   expect(await joinStates(db, user, [gone, room, newId(), room])).toEqual([
     null,
-    { ...state, role: 'moderator' },
+    { ...state, role: 'moderator', joined_ms: expect.any(Number) },
     null,
-    { ...state, role: 'moderator' },
+    { ...state, role: 'moderator', joined_ms: expect.any(Number) },
   ]);
-  expect(await joinStates(db, newId(), [room])).toEqual([{ ...state, role: null }]);
+  expect(await joinStates(db, newId(), [room])).toEqual([{ ...state, role: null, joined_ms: 0 }]);
 });
 
 test('a database that is away is LogUnavailable', async () => {
