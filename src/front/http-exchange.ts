@@ -42,6 +42,8 @@ export interface Answer {
   readonly headers?: readonly Header[];
   /** JSON unless said. */
   readonly contentType?: string;
+  /** Nothing is kept unless said. */
+  readonly cacheControl?: string;
   readonly retryAfterMs?: number | null;
   /** Of the error that `body` tells of. */
   readonly code?: ErrorCode;
@@ -73,6 +75,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
     body,
     headers = [],
     contentType,
+    cacheControl,
     retryAfterMs,
     code,
     close = false,
@@ -84,7 +87,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, cors: Cors): E
       res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       res.writeHeader('x-request-id', requestId);
       res.writeHeader('x-content-type-options', 'nosniff');
-      res.writeHeader('cache-control', 'no-store');
+      res.writeHeader('cache-control', cacheControl ?? 'no-store');
       for (const [name, value] of corsHeaders) res.writeHeader(name, value);
       for (const [name, value] of headers) res.writeHeader(name, value);
       if (status === 429 || status === 503) {

@@ -16,6 +16,7 @@ import { bearerToken, checkParams, parameterNames, queryReader } from './http-re
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 import type { TransferLink } from './transfer-link.js';
+import { registerWebClient } from './web-client.js';
 
 export interface HttpDeps {
   readonly config: Config;
@@ -79,6 +80,7 @@ export function registerHttp(app: TemplatedApp, deps: HttpDeps): void {
   on('put', `${PREFIX}/files/:token`, streaming.files.put);
   registerHealth(on, deps);
   registerDocuments(on);
+  registerWebClient(on, config);
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
     const refuse = (res: HttpResponse, req: HttpRequest): void =>
