@@ -1,6 +1,6 @@
 /**
  * Compiles src, workers, bench, scripts and client into dist/ when they differ from what dist/ was built of; silent when
- * nothing is to do. dist/client is the client's package as it is published. Builds run one after another, each into a directory of its own that then takes dist's place,
+ * nothing is to do. dist/client is the client's package as it is published, dist/web the demo client as it is served. Builds run one after another, each into a directory of its own that then takes dist's place,
  * so that a failed or killed build leaves the last good one, and nobody sees half of one.
  */
 import { spawnSync } from 'node:child_process';
@@ -31,6 +31,7 @@ const SOURCES = [
   'bench',
   'scripts',
   'client',
+  'web',
   'tsconfig.json',
   'tsconfig.build.json',
   'package-lock.json',
@@ -49,7 +50,7 @@ export async function build() {
     removeLeftovers();
     const sources = fingerprint(); // as of before compiling: an edit during it makes dist stale, as it should
     if (isFresh(sources)) return; // built by whoever had the lock
-    compile(sources);
+    await compile(sources);
   } finally {
     rmSync(LOCK, { force: true });
   }
@@ -59,7 +60,7 @@ function isFresh(sources) {
   return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === sources;
 }
 
-function compile(sources) {
+async function compile(sources) {
   const next = join(root, `.dist-${process.pid}`); // as deep as dist: source maps hold relative paths
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
   const projects = [
@@ -75,6 +76,8 @@ function compile(sources) {
     process.exit(status ?? 1);
   }
   for (const file of PUBLISHED) copyFileSync(join(root, file), join(next, 'client', basename(file)));
+  const { buildWeb } = await import('./build-web.mjs'); // its bundler is missing where dist/ comes built
+  await buildWeb(root, join(next, 'web'));
   writeFileSync(join(next, '.built-from'), sources);
   const dist = join(root, 'dist');
   const last = join(root, `.dist-old-${process.pid}`);
@@ -90,7 +93,9 @@ function fingerprint() {
     const inside = statSync(join(root, name)).isDirectory()
       ? readdirSync(join(root, name), { recursive: true })
       : [''];
-    for (const file of inside.filter((path) => path === '' || /\.(ts|json|md)$/.test(path)).sort()) {
+    for (const file of inside
+      .filter((path) => path === '' || /\.(ts|mjs|json|md|html|css|svg)$/.test(path))
+      .sort()) {
       const { size, mtimeMs } = statSync(join(root, name, file));
       hash.update(`${join(name, file)} ${size} ${mtimeMs}\n`);
     }

@@ -43,6 +43,8 @@ export interface Answer {
   readonly headers?: readonly Header[];
   /** JSON unless said. */
   readonly contentType?: string;
+  /** Nothing is kept unless said. */
+  readonly cacheControl?: string;
   readonly retryAfterMs?: number | null;
   /** Of the error that `body` tells of. */
   readonly code?: ErrorCode;
@@ -75,6 +77,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
     body,
     headers = [],
     contentType,
+    cacheControl,
     retryAfterMs,
     code,
     close = false,
@@ -85,7 +88,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
     res.cork(() => {
       res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       res.writeHeader('x-request-id', requestId);
-      res.writeHeader('cache-control', 'no-store');
+      res.writeHeader('cache-control', cacheControl ?? 'no-store');
       const policy = headers.some(([name]) => name === DATA_POLICY[0]) ? [] : [DATA_POLICY, NO_REFERRER];
       for (const [name, value] of [...always, ...policy, ...corsHeaders, ...headers]) {
         res.writeHeader(name, value);

@@ -18,6 +18,7 @@ import { bearerToken, checkParams, parameterNames, queryReader } from './http-re
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 import type { TransferLink } from './transfer-link.js';
+import { registerWebClient } from './web-client.js';
 
 export interface HttpDeps {
   readonly config: Config;
@@ -97,6 +98,7 @@ function register(app: TemplatedApp, context: Context): void {
   on('put', `${PREFIX}/files/:token`, streaming.files.put);
   registerHealth(on, context);
   registerDocuments(on, context);
+  registerWebClient(on, context.config);
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
     const refuse = guarded((exchange) =>

@@ -1,0 +1,4 @@
+declare module 'msgpackr/index-no-eval' {
+  const msgpackr: unknown;
+  export = msgpackr;
+}

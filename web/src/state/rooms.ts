@@ -1,0 +1,143 @@
+import type { MyRoom, RoomInfo } from '../../../client/src/index.js';
+import { type App, apiOf, newDraft, type RoomState, run, tellError } from './app.js';
+
+const PAGE = 100;
+const ROOMS_MAX = 500; // what one `resume` takes
+const FIRST_PAGE = 60; // messages: more than a screen
+const OLDER_PAGE = 100;
+const NAMED_AT_START = 20; // direct rooms whose other member is asked for at once
+
+/** Takes in all rooms of the person, and hears them. */
+export async function loadRooms(app: App): Promise<void> {
+  let after: string | undefined;
+  for (let got = 0; got < ROOMS_MAX; got += PAGE) {
+    const { items, next } = await apiOf(app).rooms({ limit: PAGE, after });
+    for (const info of items) putRoom(app, info);
+    if (next === null) break;
+    after = next;
+  }
+  const direct = [...app.rooms.values()].filter(({ info }) => info.type === 'direct');
+  await Promise.all(direct.slice(0, NAMED_AT_START).map((room) => loadMembers(app, room)));
+  app.render();
+}
+
+/** Adds a room to the list and hears it, or takes in its present state. */
+export function putRoom(app: App, info: MyRoom): RoomState {
+  const known = app.rooms.get(info.id);
+  if (known !== undefined) {
+    known.info = { ...info, head_seq: Math.max(info.head_seq, known.info.head_seq) };
+    known.lastRead = Math.max(known.lastRead, info.last_read_seq);
+    return known;
+  }
+  if (app.client === null) throw new Error('Nobody is signed in.');
+  const state: RoomState = {
+    info,
+    room: app.client.room(info.id),
+    title: info.name ?? 'Direct message',
+    members: new Map(),
+    membersLoaded: false,
+    online: null,
+    lastRead: info.last_read_seq,
+    mentions: info.mention_count,
+    newAfter: null,
+    loading: false,
+    loaded: false,
+    complete: false,
+    draft: newDraft(),
+    threadDraft: newDraft(),
+    threadCounts: new Map(),
+    heights: new Map(),
+    cursor: null,
+    target: null,
+    atBottom: true,
+  };
+  app.rooms.set(info.id, state);
+  hear(app, state);
+  return state;
+}
+
+/** Joins the room, with the present client. */
+export function hear(app: App, state: RoomState): void {
+  state.room.on('change', app.render);
+  state.room.join().catch((error: unknown) => app.rooms.has(state.info.id) && tellError(app, error));
+}
+
+/** A room that somebody else, or this page, has just made or joined. */
+export async function takeRoom(app: App, { id }: Pick<RoomInfo, 'id'>): Promise<RoomState> {
+  const info = (await apiOf(app).room(id)) as MyRoom;
+  const state = putRoom(app, { ...info, last_message: info.last_message ?? null });
+  if (info.type === 'direct') await loadMembers(app, state);
+  app.render();
+  return state;
+}
+
+export async function loadMembers(app: App, state: RoomState): Promise<void> {
+  const { items } = await apiOf(app).members(state.info.id, { limit: PAGE });
+  state.members.clear();
+  for (const member of items) state.members.set(member.user_id, member);
+  state.membersLoaded = true;
+  if (state.info.type !== 'direct') return;
+  const other = items.find(({ user_id }) => user_id !== app.me?.id);
+  state.title = other?.username ?? state.title;
+}
+
+export function openRoom(app: App, id: string | null): void {
+  const state = id === null ? undefined : app.rooms.get(id);
+  app.open = state === undefined ? null : id;
+  app.panel = null;
+  if (state !== undefined) {
+    state.newAfter = state.lastRead < state.info.head_seq ? state.lastRead : null;
+    state.atBottom = true;
+    if (!state.membersLoaded) run(app, () => loadMembers(app, state));
+    run(app, () => loadFirst(state));
+  }
+  app.render();
+}
+
+/** What fills the screen; also after the client was replaced. */
+export async function loadFirst(state: RoomState): Promise<void> {
+  if (state.loaded || state.loading) return;
+  state.loading = true;
+  try {
+    await state.room.join();
+    const added = await state.room.loadOlder(FIRST_PAGE);
+    state.complete = added < FIRST_PAGE;
+    state.loaded = true;
+  } finally {
+    state.loading = false;
+  }
+}
+
+/** @returns whether there was more */
+export async function loadOlder(app: App, state: RoomState): Promise<boolean> {
+  if (state.loading || state.complete || !state.loaded) return false;
+  state.loading = true;
+  app.render();
+  try {
+    const added = await state.room.loadOlder(OLDER_PAGE);
+    state.complete = added < OLDER_PAGE;
+    return added > 0;
+  } catch (error) {
+    tellError(app, error);
+    return false;
+  } finally {
+    state.loading = false;
+    app.render();
+  }
+}
+
+/** Rooms in the order of their last message. */
+export function sortedRooms(app: App): RoomState[] {
+  const at = ({ info }: RoomState): string => info.last_message?.created_at ?? info.created_at;
+  return [...app.rooms.values()].sort((a, b) => (at(a) < at(b) ? 1 : -1));
+}
+
+/** Marks all as read that the person sees. */
+export function markSeen(app: App, state: RoomState): void {
+  if (document.hidden || !state.atBottom || !state.loaded || app.open !== state.info.id) return;
+  if (state.lastRead >= state.info.head_seq && state.mentions === 0) return;
+  state.lastRead = state.info.head_seq;
+  state.mentions = 0;
+  state.room.markRead(state.lastRead);
+  app.render();
+}

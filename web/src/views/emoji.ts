@@ -1,0 +1,21 @@
+/** What the picker offers, with what a screen reader says. */
+export const EMOJI: readonly (readonly [emoji: string, label: string])[] = [
+  ['👍', 'thumbs up'],
+  ['👎', 'thumbs down'],
+  ['❤️', 'heart'],
+  ['😂', 'tears of joy'],
+  ['😀', 'grin'],
+  ['😉', 'wink'],
+  ['😮', 'surprised'],
+  ['😢', 'crying'],
+  ['🤔', 'thinking'],
+  ['🎉', 'party'],
+  ['🙏', 'thanks'],
+  ['👏', 'applause'],
+  ['🔥', 'fire'],
+  ['🚀', 'rocket'],
+  ['👀', 'eyes'],
+  ['✅', 'done'],
+  ['❌', 'no'],
+  ['💯', 'hundred'],
+];
