@@ -184,3 +184,9 @@ export function unreadOf({ info, lastRead }: RoomState): number {
 export function canModerate({ info }: RoomState): boolean {
   return info.role !== 'member' && info.type !== 'direct';
 }
+
+/** Whether a user is shown as online or away. */
+export function isHere(app: App, userId: string): boolean {
+  if (userId === app.me?.id) return app.link.state === 'online';
+  return (app.presence.get(userId) ?? 'offline') !== 'offline';
+}

@@ -1,12 +1,11 @@
 import type { Member, Role } from '../../../client/src/index.js';
 import { arrowKeys, avatar, button, dot } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
-import { type App, apiOf, canModerate, type MenuItem, type RoomState, run } from '../state/app.js';
+import { type App, apiOf, canModerate, isHere, type MenuItem, type RoomState, run } from '../state/app.js';
 import { openRoom, takeRoom } from '../state/rooms.js';
 import { momentOf } from '../text/format.js';
 import { ask, openDialog, openMenu } from './overlay.js';
 import { panelOf } from './panel.js';
-import { isHere } from './room.js';
 
 const RANK: Readonly<Record<Role, number>> = { member: 1, moderator: 2, admin: 3 };
 const MUTES = [

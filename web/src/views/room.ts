@@ -1,6 +1,6 @@
 import { button, dot } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
-import { type App, openRoomOf, type RoomState } from '../state/app.js';
+import { type App, isHere, openRoomOf, type RoomState } from '../state/app.js';
 import { addFiles } from '../state/compose.js';
 import { openPanel, togglePanel } from '../state/panels.js';
 import { openRoom } from '../state/rooms.js';
@@ -80,11 +80,6 @@ function about(app: App, { info, members, online }: RoomState): Child {
   }
   const other = [...members.keys()].find((id) => id !== app.me?.id);
   return other === undefined ? '' : dot(app.presence.get(other));
-}
-
-export function isHere(app: App, userId: string): boolean {
-  if (userId === app.me?.id) return app.link.state === 'online';
-  return (app.presence.get(userId) ?? 'offline') !== 'offline';
 }
 
 function typing({ room }: RoomState): string {
