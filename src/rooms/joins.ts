@@ -3,12 +3,12 @@ import type { Encoding } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
 import type { Message, Role } from '../protocol/model.js';
 import { SYNC_LIMIT_MAX } from '../protocol/requests.js';
+import { createJoinSlots } from './join-slots.js';
 import { LogUnavailable } from './log-errors-port.js';
 import type { MessageLog } from './ports.js';
 import type { JoinReader, JoinState } from './reading-port.js';
 import { canRead, enforce } from './rules.js';
 import type { Hold, Sequencer } from './sequencer.js';
-import { createTurns } from './turns.js';
 
 /**
  * Joining, resuming and syncing: where a socket's stream meets the log without a gap or an overlap.
@@ -97,7 +97,7 @@ export function createJoins(
 ): Joins {
   const underWay = new Set<Joining>();
   const totals = { joined: 0, resumed: 0, replayed: 0 };
-  const turns = createTurns({
+  const slots = createJoinSlots({
     atOnce: JOINS_AT_ONCE,
     waitMs: TURN_WITHIN_MS,
     late: () => new Refusal('overloaded', { retryAfterMs: 1_000 }),
@@ -197,7 +197,7 @@ export function createJoins(
       };
       underWay.add(joining);
       try {
-        await turns.run(() => joinNow(joining, requests, done));
+        await slots.run(() => joinNow(joining, requests, done));
       } finally {
         underWay.delete(joining);
       }

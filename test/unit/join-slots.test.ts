@@ -1,18 +1,18 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { deferred } from '../../src/lib/deferred.js';
-import { createTurns } from '../../src/rooms/turns.js';
+import { createJoinSlots } from '../../src/rooms/join-slots.js';
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
-const open = (atOnce: number) => createTurns({ atOnce, waitMs: 1_000, late: () => new Error('late') });
+const open = (atOnce: number) => createJoinSlots({ atOnce, waitMs: 1_000, late: () => new Error('late') });
 
 test('so many run at a time, the others after them in the order of their asking, also after a failure', async () => {
-  const turns = open(2);
+  const slots = open(2);
   const begun: number[] = [];
   const work = Array.from({ length: 4 }, () => deferred<void>());
   const runs = work.map(({ promise }, i) =>
-    turns.run(() => {
+    slots.run(() => {
       begun.push(i);
       return promise;
     }),
@@ -29,14 +29,14 @@ test('so many run at a time, the others after them in the order of their asking,
 });
 
 test('who has waited too long is refused without having begun, and doesn’t hold up the next', async () => {
-  const turns = open(1);
+  const slots = open(1);
   const begun: string[] = [];
   const first = deferred<void>();
-  const running = turns.run(() => first.promise);
-  const old = turns.run(async () => void begun.push('old'));
+  const running = slots.run(() => first.promise);
+  const old = slots.run(async () => void begun.push('old'));
   old.catch(() => undefined);
   await vi.advanceTimersByTimeAsync(900);
-  const fresh = turns.run(async () => void begun.push('fresh'));
+  const fresh = slots.run(async () => void begun.push('fresh'));
   await vi.advanceTimersByTimeAsync(200);
   first.resolve();
   await running;

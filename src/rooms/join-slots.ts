@@ -2,16 +2,16 @@
  * Lets a bounded number run at a time, in the order of their asking. Whoever has waited for longer than `waitMs` isn't
  * run any more: by the time it were done nobody would wait for it, and the time is better spent on the next.
  */
-export interface Turns {
+export interface JoinSlots {
   /** Runs it in its turn. @throws what `late` makes, or what it throws itself */
   run<T>(work: () => Promise<T>): Promise<T>;
 }
 
-export function createTurns(options: {
+export function createJoinSlots(options: {
   readonly atOnce: number;
   readonly waitMs: number;
   readonly late: () => Error;
-}): Turns {
+}): JoinSlots {
   const waiting: { readonly askedAt: number; readonly begin: (late: boolean) => void }[] = [];
   let running = 0;
 
