@@ -3,6 +3,7 @@ import type { Encoding } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
 import type { Message, Role } from '../protocol/model.js';
 import { SYNC_LIMIT_MAX } from '../protocol/requests.js';
+import { createJoinSlots } from './join-slots.js';
 import { LogUnavailable } from './log-errors-port.js';
 import type { MessageLog } from './ports.js';
 import type { JoinReader, JoinState } from './reading-port.js';
@@ -18,6 +19,8 @@ import type { Hold, Sequencer } from './sequencer.js';
  */
 const ANSWER_BYTES_MAX = 256 * 1024; // of messages in one answer; the rest comes by `sync` (bounded queues, I11)
 const ROOMS_AT_ONCE = 8; // reads of one resume under way together
+const JOINS_AT_ONCE = 32; // enough for every connection to the database; the rest waits without having begun
+const TURN_WITHIN_MS = 1_000; // half of what a request may take: then it is refused rather than begun in vain
 
 /** The payload of `joined`. */
 export interface Joined {
@@ -94,6 +97,11 @@ export function createJoins(
 ): Joins {
   const underWay = new Set<Joining>();
   const totals = { joined: 0, resumed: 0, replayed: 0 };
+  const slots = createJoinSlots({
+    atOnce: JOINS_AT_ONCE,
+    waitMs: TURN_WITHIN_MS,
+    late: () => new Refusal('overloaded', { retryAfterMs: 1_000 }),
+  });
 
   async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
     const { head, messages: found } = await log.messagesAfter(room_id, since, limit + 1);
@@ -139,50 +147,58 @@ export function createJoins(
     return { state: known, hold, read: covered };
   }
 
+  async function joinNow(
+    { who, rooms }: Joining,
+    requests: readonly JoinRequest[],
+    done: JoinDone,
+  ): Promise<void> {
+    const ids = requests.map(({ room_id }) => room_id);
+    const holds = ids.map((room_id) => sequencer.hold(room_id));
+    try {
+      const states = await reader.joinStates(who.user_id, ids);
+      const prepared: (Prepared | Refusal)[] = [];
+      const budget = { bytes: ANSWER_BYTES_MAX };
+      for (let from = 0; from < requests.length; from += ROOMS_AT_ONCE) {
+        const some = requests.slice(from, from + ROOMS_AT_ONCE).map((request, i) => {
+          const hold = holds[from + i];
+          if (hold === undefined) throw new Error('a request without its hold');
+          return prepare(request, states[from + i] ?? null, hold, budget).catch(refusalOf);
+        });
+        prepared.push(...(await Promise.all(some)));
+      }
+      if (!who.waiting()) return;
+      const outcomes = requests.map((request, i): JoinOutcome => {
+        const room = prepared[i];
+        try {
+          if (room === undefined || room instanceof Refusal) throw room ?? new Refusal('internal');
+          const revokedMs = rooms.get(request.room_id) ?? Number.POSITIVE_INFINITY;
+          if (room.state.joined_ms <= revokedMs) throw new Refusal('not_found');
+          const joined = finish(request, room, who.encoding);
+          totals[request.since === undefined ? 'joined' : 'resumed']++;
+          totals.replayed += joined.messages?.length ?? 0;
+          return joined;
+        } catch (error) {
+          return { room_id: request.room_id, ...refusalOf(error).problem };
+        }
+      });
+      done(outcomes, new Map(states.flatMap((state) => (state ? [[state.room_id, state]] : []))));
+    } finally {
+      for (const hold of holds) hold.end();
+    }
+  }
+
   return {
     totals,
 
     async join(who, requests, done) {
-      const { user_id, encoding } = who;
       const joining: Joining = {
         who,
         rooms: new Map(requests.map(({ room_id }) => [room_id, Number.NEGATIVE_INFINITY])),
       };
       underWay.add(joining);
-      const holds = requests.map((request) => sequencer.hold(request.room_id));
       try {
-        const states = await reader.joinStates(
-          user_id,
-          requests.map((request) => request.room_id),
-        );
-        const prepared: (Prepared | Refusal)[] = [];
-        const budget = { bytes: ANSWER_BYTES_MAX };
-        for (let from = 0; from < requests.length; from += ROOMS_AT_ONCE) {
-          const some = requests.slice(from, from + ROOMS_AT_ONCE).map((request, i) => {
-            const hold = holds[from + i];
-            if (hold === undefined) throw new Error('a request without its hold');
-            return prepare(request, states[from + i] ?? null, hold, budget).catch(refusalOf);
-          });
-          prepared.push(...(await Promise.all(some)));
-        }
-        if (!who.waiting()) return;
-        const outcomes = requests.map((request, i): JoinOutcome => {
-          const room = prepared[i];
-          try {
-            if (room === undefined || room instanceof Refusal) throw room ?? new Refusal('internal');
-            const revokedMs = joining.rooms.get(request.room_id) ?? Number.POSITIVE_INFINITY;
-            if (room.state.joined_ms <= revokedMs) throw new Refusal('not_found');
-            const joined = finish(request, room, encoding);
-            totals[request.since === undefined ? 'joined' : 'resumed']++;
-            totals.replayed += joined.messages?.length ?? 0;
-            return joined;
-          } catch (error) {
-            return { room_id: request.room_id, ...refusalOf(error).problem };
-          }
-        });
-        done(outcomes, new Map(states.flatMap((state) => (state ? [[state.room_id, state]] : []))));
+        await slots.run(() => joinNow(joining, requests, done));
       } finally {
-        for (const hold of holds) hold.end();
         underWay.delete(joining);
       }
     },
