@@ -297,6 +297,7 @@ describe.each([
     const whole = await content();
     expect([whole.status, whole.redirected]).toEqual([200, where === 'in S3']);
     expect(Buffer.compare(await bytesOf(whole), bytes)).toBe(0);
+    recordOutcome('GET /attachments/:attachmentId/content', String(whole.status));
     const part = await content({ range: 'bytes=100000-599999' });
     expect([part.status, part.headers.get('content-range')]).toEqual([206, 'bytes 100000-599999/700000']);
     expect(Buffer.compare(await bytesOf(part), bytes.subarray(100_000, 600_000))).toBe(0);
