@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Attachment } from '../../src/protocol/model.js';
 import { picture, slowUpload, upload } from '../helpers/attachments.js';
+import { recordOutcome } from '../helpers/contract-record.js';
 import { must, until } from '../helpers/deadline.js';
 import {
   type Account,
