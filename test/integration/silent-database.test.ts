@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Db, isUnavailable, openDatabase } from '../../src/store/client.js';
+import { type CuttableLink, startLink } from '../helpers/cuttable-link.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { until, within } from '../helpers/deadline.js';
+
+const GIVEN_UP_MS = 20_000;
+const what = 'an outcome';
+
+let database: TestDatabase;
+let link: CuttableLink;
+let db: Db;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  const real = new URL(database.url);
+  link = await startLink({ host: real.hostname, port: Number(real.port) });
+  const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${link.port}` }).href;
+  db = openDatabase(url, 1, 'silent');
+  await db`select 1`;
+});
+afterEach(async () => {
+  link.close();
+  await db.end({ timeout: 0 });
+  await database.drop();
+});
+
+/** What a statement came to: null for success. */
+const outcome = (statement: PromiseLike<unknown>) =>
+  Promise.resolve(statement).then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+test.each([
+  ['known already', async () => void (await db`select ${1}::int, pg_sleep(${0}::int)`)],
+  ['seen for the first time', async () => {}],
+])(
+  'a statement that follows another on a connection is given up when only the first was answered: %s',
+  {
+    timeout: 60_000,
+  },
+  async (_name, prepare) => {
+    await prepare();
+    const first = outcome(db`select ${1}::int`);
+    const second = outcome(db`select ${1}::int, pg_sleep(${1}::int)`);
+    expect(await within(first, GIVEN_UP_MS, what)).toBeNull();
+    link.cut();
+    expect(await within(second, GIVEN_UP_MS, what)).toSatisfy(isUnavailable);
+    link.heal();
+    // What the driver puts on the connection before it has ended fails too, rather than never.
+    const works = async () => (await within(outcome(db`select 1`), GIVEN_UP_MS, what)) === null;
+    await until(works, 'a fresh connection');
+  },
+);
+
+test('a connection that owes nothing stays, whatever went over it', { timeout: 60_000 }, async () => {
+  const pid = async () => (await db<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]?.pid;
+  const before = await pid();
+  await outcome(db`select 1 / 0`); // fails when it runs
+  await outcome(db`select ${'x'}::int`);
+  await outcome(db`select no_such_function(${'x'})`); // fails when it is described
+  await db.unsafe('select 1; select 2');
+  await db`select repeat('a', 1000) from generate_series(1, 5000)`; // comes in many parts
+  await db.begin((tx) => Promise.all([tx`select ${1}::int`, tx`select ${2}::int`]));
+  await new Promise((resolve) => setTimeout(resolve, 8_000));
+  expect(await pid()).toBe(before);
+});
