@@ -186,6 +186,7 @@ describe.skipIf(!hasBrowser)(
       await two.getByLabel('Encoding').selectOption('msgpack');
       await two.getByText('Request and answer').waitFor();
       await two.keyboard.press('Escape');
+      await two.getByRole('dialog').waitFor({ state: 'hidden' }); // it gives the focus back as it goes
       await two.getByRole('button', { name: 'Connection: online' }).waitFor();
       await say(two, 'In bytes');
       await rowOf(one, 'In bytes').waitFor();

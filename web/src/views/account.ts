@@ -26,13 +26,15 @@ export function profileView(app: App, dialog: Dialog): VNode {
   };
   const load = (): void =>
     run(app, async () => {
-      app.me = await apiOf(app).me();
+      dialog.data = app.me = await apiOf(app).me();
     });
+  // What comes later would overwrite what was chosen meanwhile.
+  if (dialog.data === undefined) return dialogView(app, 'Profile', h('p', { mounted: load }, 'Loading…'));
   return dialogView(
     app,
     'Profile',
     form(
-      { mounted: () => load() },
+      {},
       (values) => act(app, dialog, () => save(values)),
       field('User name', 'username', {
         defaultValue: me?.username ?? '',

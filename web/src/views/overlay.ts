@@ -94,6 +94,13 @@ export function dialogView(app: App, title: string, ...children: Child[]): VNode
       'aria-labelledby': 'dialog-title',
       mounted: (element: HTMLDialogElement) => element.showModal(),
       gone: (element: HTMLDialogElement) => element.close(),
+      // The key itself: a browser needn't offer the cancelling of a second dialog without a click between.
+      onkeydown: (event: KeyboardEvent) => {
+        if (event.key !== 'Escape') return;
+        event.preventDefault();
+        event.stopPropagation();
+        closeDialog(app);
+      },
       oncancel: (event: Event) => {
         event.preventDefault();
         closeDialog(app);
