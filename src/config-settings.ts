@@ -120,7 +120,7 @@ export const SETTING_SECTIONS = {
     'DB_POOL_SIZE',
     'SEARCH_LANGUAGE',
   ],
-  Redis: ['REDIS_URL', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_PASSWORD', 'REDIS_DB'],
+  Redis: ['REDIS_URL', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_PASSWORD', 'REDIS_DB', 'REDIS_MODE'],
   'Attachment storage': [
     'STORAGE_TYPE',
     'STORAGE_ENDPOINT',
@@ -239,6 +239,11 @@ export const SETTINGS = {
     defaultNote: 'none',
   }),
   REDIS_DB: optional(integer(0, 65_535), 'Database number at REDIS_HOST.', { defaultNote: '0' }),
+  REDIS_MODE: preset(
+    oneOf('single', 'cluster'),
+    'single',
+    'With `cluster` that Redis is any node of a Redis Cluster, through which the others are found.',
+  ),
   STORAGE_TYPE: preset(
     oneOf('local', 's3', 'minio'),
     'local',

@@ -30,7 +30,7 @@ export interface Config {
   /** null: the embedded cluster in DATA_DIR. */
   readonly database: { readonly url: string } | null;
   /** null: one node, in-process bus and limits. */
-  readonly redis: { readonly url: string } | null;
+  readonly redis: { readonly url: string; readonly cluster: boolean } | null;
   readonly storage: StorageConfig;
   readonly attachments: {
     /** Media types, lower case; a trailing `*` stands for any rest. */
@@ -272,14 +272,17 @@ function readRedis(values: Values, mistakes: string[]): Config['redis'] {
   if (values.REDIS_URL !== undefined) {
     if (parts.length > 0)
       mistakes.push(`REDIS_URL: given together with ${parts.join(', ')}; allowed: one or the other`);
-    return { url: values.REDIS_URL };
+    return { url: values.REDIS_URL, cluster: values.REDIS_MODE === 'cluster' };
   }
   if (parts.length === 0) return null;
   if (values.REDIS_HOST === undefined)
     mistakes.push(`REDIS_HOST: missing, and required because ${parts.join(', ')} is given`);
   const login = values.REDIS_PASSWORD === undefined ? '' : `:${encodeURIComponent(values.REDIS_PASSWORD)}@`;
   const address = hostAndPort(values.REDIS_HOST ?? 'localhost', values.REDIS_PORT ?? 6379);
-  return { url: `redis://${login}${address}/${values.REDIS_DB ?? 0}` };
+  return {
+    url: `redis://${login}${address}/${values.REDIS_DB ?? 0}`,
+    cluster: values.REDIS_MODE === 'cluster',
+  };
 }
 
 function readStorage(values: Values, mistakes: string[]): StorageConfig {

@@ -8,11 +8,12 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util';
 import type { Bus } from '../../src/bus/port.js';
 import { redisBus } from '../../src/bus/redis-bus.js';
+import { onOneServer } from '../../src/bus/redis-place.js';
 import { PARTITIONS } from '../../src/protocol/ids.js';
 import { startRedisProcess } from './redis-process.js';
 
-/** Entries on their way: below the writer's bound, so that nothing is dropped, and enough to keep Redis busy. */
-const WINDOW = 5_000;
+/** Entries on their way: fewer than a stream keeps, so that none is trimmed unread, and enough to keep Redis busy. */
+const WINDOW = 1_500;
 const PER_TURN = 250;
 const CONNECT_MS = 10_000;
 const TICK_MS = 5; // of the steady rate
@@ -30,8 +31,8 @@ interface Pair {
 async function connect(url: string): Promise<Pair> {
   const quiet = { info: () => undefined, warn: () => undefined }; // Redis may still be starting
   const pair = {
-    publisher: redisBus({ url, nodeId: 'a', log: quiet }),
-    listener: redisBus({ url, nodeId: 'b', log }),
+    publisher: redisBus({ locate: onOneServer(url), nodeId: 'a', log: quiet }),
+    listener: redisBus({ locate: onOneServer(url), nodeId: 'b', log }),
   };
   const giveUpAt = Date.now() + CONNECT_MS;
   while (!pair.publisher.healthy() || !pair.listener.healthy()) {
@@ -39,6 +40,15 @@ async function connect(url: string): Promise<Pair> {
     await sleep(20);
   }
   return pair;
+}
+
+/** Waits for what is on its way. @throws where some of it never comes */
+async function quiet(done: () => boolean): Promise<void> {
+  const giveUpAt = Date.now() + CONNECT_MS;
+  while (!done()) {
+    if (Date.now() > giveUpAt) throw new Error('entries were lost');
+    await sleep(5);
+  }
 }
 
 /** Entries a second that arrive. */
@@ -54,7 +64,7 @@ async function throughput({ publisher, listener }: Pair, partitions: number, byt
     await turn();
   }
   const rate = (heard * 1_000) / (performance.now() - start);
-  while (heard < sent) await sleep(5); // what is left doesn't count and mustn't reach the next round
+  await quiet(() => heard >= sent); // what is left doesn't count and mustn't reach the next round
   return rate;
 }
 
@@ -74,7 +84,7 @@ async function latencies({ publisher, listener }: Pair, rate: number, bytes: num
     }
     await sleep(TICK_MS);
   }
-  while (found.length < sent) await sleep(5);
+  await quiet(() => found.length >= sent);
   return found.sort((one, other) => one - other);
 }
 

@@ -1,12 +1,13 @@
 import { createHandlers, type Kind } from './handlers.js';
 import type { Bus, BusHandler } from './port.js';
 import { type BusLogger, quietLog } from './quiet-log.js';
+import type { Place } from './redis-place.js';
 import { createReader } from './redis-reader.js';
 import { createWriter } from './redis-writer.js';
 
 export interface RedisBusOptions {
-  /** `redis://` or `rediss://`, as the setting REDIS_URL. */
-  readonly url: string;
+  /** Where Redis is: asked for with each connection. */
+  readonly locate: () => Promise<Place>;
   /** The same for all buses of a node, and no other node's. */
   readonly nodeId: string;
   readonly log: BusLogger;
@@ -16,12 +17,12 @@ export interface RedisBusOptions {
  * A {@link Bus} over Redis Streams. Connects by itself, again and again; while Redis is away entries are dropped and
  * counted. Needs nothing that Redis 6.2 and Valkey don't both have.
  */
-export function redisBus({ url, nodeId, log }: RedisBusOptions): Bus {
+export function redisBus({ locate, nodeId, log }: RedisBusOptions): Bus {
   const handlers = createHandlers();
   const quiet = quietLog(log, { node: nodeId });
-  const writer = createWriter(url, nodeId, quiet);
+  const writer = createWriter(locate, nodeId, quiet);
   const reader = createReader({
-    url,
+    locate,
     nodeId,
     log: quiet,
     deliver(kind, partition, bytes) {

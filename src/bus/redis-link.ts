@@ -1,11 +1,12 @@
 import { Redis } from 'ioredis';
 import { messageOf, type QuietLog } from './quiet-log.js';
+import type { Place } from './redis-place.js';
 
 /**
  * One connection to Redis that is made anew whenever it breaks or falls silent:
  *
  *     connecting ──ready──► ready ──broken, silent, dropped──► waiting ──backoff──► connecting
- *         └──────────────failed, CONNECT_MS over──────────────────▲
+ *         └──────────not located, failed, CONNECT_MS over──────────▲
  *     closed: from everywhere, for good
  *
  * Each connection is an ioredis client of its own, which never reconnects, queues or repeats: a command repeated
@@ -31,8 +32,8 @@ export interface RedisLink {
 }
 
 export interface LinkOptions {
-  /** `redis://[user:password@]host[:port][/db]`, `rediss://` with TLS. */
-  readonly url: string;
+  /** Where to connect to: asked for anew each time. */
+  readonly locate: () => Promise<Place>;
   /** As it stands in CLIENT LIST and the log. */
   readonly name: string;
   readonly log: QuietLog;
@@ -67,7 +68,14 @@ export function openLink(options: LinkOptions): RedisLink {
   let waiters: ((number: number | null) => void)[] = [];
 
   function connect(): void {
-    const client = new Redis({ ...addressOf(options.url), ...CLIENT_OPTIONS, connectionName: options.name });
+    options.locate().then(
+      (place) => !closed && connectTo(place),
+      (error: unknown) => !closed && retry(messageOf(error)),
+    );
+  }
+
+  function connectTo(place: Place): void {
+    const client = new Redis({ ...place, ...CLIENT_OPTIONS, connectionName: options.name });
     const ended = new Promise<void>((resolve) => client.once('end', resolve));
     const connection: Connection = { client, ended, number: null, waiting: 0, waitingSince: 0 };
     current = connection;
@@ -95,6 +103,10 @@ export function openLink(options: LinkOptions): RedisLink {
     clearTimeout(timer);
     current = null;
     end(connection);
+    retry(cause);
+  }
+
+  function retry(cause: string): void {
     options.log.warn('redis_away', { cause });
     options.onLost?.();
     timer = setTimeout(connect, retryMs * (0.5 + Math.random() / 2)); // not all nodes in step
@@ -179,17 +191,3 @@ const CLIENT_OPTIONS = {
   connectTimeout: CONNECT_MS,
   disconnectTimeout: DISCONNECT_MS,
 } as const;
-
-/** Only what the address says: ioredis itself would also take any of its options from the query. */
-function addressOf(text: string) {
-  const url = new URL(text);
-  const db = Number(url.pathname.slice(1));
-  return {
-    host: url.hostname.replace(/^\[|\]$/g, '') || 'localhost',
-    port: url.port === '' ? 6379 : Number(url.port),
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    db: Number.isSafeInteger(db) ? db : 0,
-    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
-  };
-}

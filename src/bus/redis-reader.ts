@@ -3,9 +3,11 @@ import type { Kind } from './handlers.js';
 import { messageOf, type QuietLog } from './quiet-log.js';
 import { openLink } from './redis-link.js';
 import { createNumbers } from './redis-numbers.js';
+import type { Place } from './redis-place.js';
 import {
   BEGINNING,
   isBefore,
+  isElsewhere,
   type Position,
   parseEntry,
   parsePosition,
@@ -37,7 +39,7 @@ export interface RedisReader {
 }
 
 export interface ReaderOptions {
-  readonly url: string;
+  readonly locate: () => Promise<Place>;
   readonly nodeId: string;
   readonly log: QuietLog;
   /** Takes an entry; says whether anybody wanted it. */
@@ -53,11 +55,11 @@ export interface ReaderOptions {
  *         │  └─refused──┤     every 5 s └────────────────┤
  *         └─────────────┴──────── broken, silent ────────┘
  *
- * One XREAD over all partitions needs a single Redis: a cluster takes one such loop per slot, that is per partition.
+ * One XREAD over all partitions needs a single Redis: in a cluster each group of partitions has a loop of its own.
  */
-export function createReader({ url, nodeId, log, deliver }: ReaderOptions): RedisReader {
+export function createReader({ locate, nodeId, log, deliver }: ReaderOptions): RedisReader {
   const own = Buffer.from(nodeId);
-  const link = openLink({ url, name: 'parley-reader', log });
+  const link = openLink({ locate, name: 'parley-reader', log });
   const ending = new AbortController();
   const numbers = createNumbers();
   const totals = { received: 0, skippedOwn: 0, skippedStale: 0, lagMs: 0, missed: 0 };
@@ -79,7 +81,9 @@ export function createReader({ url, nodeId, log, deliver }: ReaderOptions): Redi
       } catch (error) {
         if (ending.signal.aborted) return;
         refused = true;
-        log.warn('bus_read_failed', { cause: messageOf(error) });
+        const cause = messageOf(error);
+        log.warn('bus_read_failed', { cause });
+        if (isElsewhere(cause)) link.drop(cause);
         await delay(RETRY_MS, undefined, { signal: ending.signal }).catch(() => undefined);
       }
     }

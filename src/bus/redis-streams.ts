@@ -14,9 +14,21 @@ import type { Kind } from './handlers.js';
 /** In front of everything that this server keeps in Redis. */
 export const KEY_PREFIX = 'parley:';
 
-/** The braces are Redis Cluster's: each partition has a slot of its own. */
+/** Partitions that one command may read are of one group; a cluster keeps the groups on different nodes. */
+export const GROUPS = 16;
+
+export function groupOf(partition: number): number {
+  return partition % GROUPS;
+}
+
+/** The braces are Redis Cluster's: a group's streams share a slot. */
 export function streamKey(partition: number): string {
-  return `${KEY_PREFIX}{p${partition}}:log`;
+  return `${groupKey(groupOf(partition))}:p${partition}:log`;
+}
+
+/** What the keys of a group begin with, and a key in its slot. */
+export function groupKey(group: number): string {
+  return `${KEY_PREFIX}{g${group}}`;
 }
 
 /** Of a stream, entries; bounds Redis' memory in a burst. A reader that is away a second misses nothing at 2,000/s. */
@@ -41,6 +53,11 @@ export interface Meta {
 
 export function encodeMeta(kind: Kind, publisher: string, number: number): string {
   return `${KIND_LETTERS[kind]}:${publisher}:${number}`;
+}
+
+/** Whether an error says that another server has the keys now: a replica was promoted, or a slot moved. */
+export function isElsewhere(cause: string): boolean {
+  return /^(READONLY|MOVED|CLUSTERDOWN)/.test(cause);
 }
 
 /** Where an entry stands in its stream: milliseconds of Redis' clock, then a count. */

@@ -4,8 +4,10 @@ import { PARTITIONS } from '../protocol/ids.js';
 import type { Kind } from './handlers.js';
 import { messageOf, type QuietLog } from './quiet-log.js';
 import { openLink } from './redis-link.js';
+import type { Place } from './redis-place.js';
 import {
   encodeMeta,
+  isElsewhere,
   parsePosition,
   STREAM_EXPIRY_MS,
   STREAM_MAX_AGE_MS,
@@ -43,7 +45,7 @@ export interface RedisWriter {
 }
 
 /** Appends to the streams: a turn's entries are one round trip, whatever their partitions. */
-export function createWriter(url: string, nodeId: string, log: QuietLog): RedisWriter {
+export function createWriter(locate: () => Promise<Place>, nodeId: string, log: QuietLog): RedisWriter {
   const publisher = randomBytes(8).toString('hex');
   const numbers = new Array<number>(PARTITIONS).fill(0);
   const tidiedAt = new Array<number>(PARTITIONS).fill(Number.NEGATIVE_INFINITY);
@@ -58,7 +60,7 @@ export function createWriter(url: string, nodeId: string, log: QuietLog): RedisW
   let closed = false;
 
   const link = openLink({
-    url,
+    locate,
     name: 'parley-writer',
     log,
     onReady: () => {
@@ -131,8 +133,8 @@ export function createWriter(url: string, nodeId: string, log: QuietLog): RedisW
     }
     refused = sent === 0 && isRefusal;
     release(batch, sent, cause);
-    // A replica that was the primary: the address leads to the new one by now, or will.
-    if (cause?.startsWith('READONLY')) link.drop(cause);
+    // The address leads to the right one by now, or will.
+    if (cause !== null && isElsewhere(cause)) link.drop(cause);
     tidy(lastIds);
   }
 

@@ -3,7 +3,8 @@ import { withDeadline } from '../lib/deadline.js';
 import { type LimitScript, SLIDING_WINDOW, TOKEN_BUCKET } from './limit-scripts.js';
 import { type BusLogger, messageOf, quietLog } from './quiet-log.js';
 import { openLink } from './redis-link.js';
-import { KEY_PREFIX } from './redis-streams.js';
+import type { Locate } from './redis-place.js';
+import { isElsewhere, KEY_PREFIX } from './redis-streams.js';
 
 /** As the limits of one node: 0 turns one off. */
 export type SharedLimit =
@@ -28,16 +29,18 @@ export interface SharedLimits {
 
 const ANSWER_MS = 75; // on top of a request's time; a healthy Redis needs one
 const WATCHDOG_MS = 1_000; // then the connection is taken for dead
+/** What the counts' keys begin with: the braces keep them on one node of a cluster. */
+const LIMITS = `${KEY_PREFIX}{limit}`;
 const MAX_PENDING = 1_000; // takes on their way; more would only come late
 
 /** @param now for tests: milliseconds, in place of Redis' clock */
 export function sharedLimits(options: {
-  readonly url: string;
+  readonly locate: Locate;
   readonly log: BusLogger;
   readonly now?: () => number;
 }): SharedLimits {
   const log = quietLog(options.log, {});
-  const link = openLink({ url: options.url, name: 'parley-limits', log });
+  const link = openLink({ locate: () => options.locate(LIMITS), name: 'parley-limits', log });
   const totals = { answered: 0, unanswered: 0 };
   let pending = 0;
 
@@ -61,7 +64,9 @@ export function sharedLimits(options: {
       return wait;
     } catch (error) {
       totals.unanswered++;
-      log.warn('shared_limit_unanswered', { cause: messageOf(error) });
+      const cause = messageOf(error);
+      log.warn('shared_limit_unanswered', { cause });
+      if (isElsewhere(cause)) link.drop(cause);
       return null;
     }
   }
@@ -71,7 +76,7 @@ export function sharedLimits(options: {
     limiter(name, limit) {
       const rate = 'perMinute' in limit ? limit.perMinute : limit.perSecond;
       if (rate <= 0) return { take: async () => 0 };
-      const prefix = `${KEY_PREFIX}limit:${name}:`;
+      const prefix = `${LIMITS}:${name}:`;
       if ('perMinute' in limit) {
         return { take: (key) => take(SLIDING_WINDOW, prefix + key, [limit.perMinute]) };
       }

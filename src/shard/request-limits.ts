@@ -1,4 +1,5 @@
 import type { BusLogger } from '../bus/quiet-log.js';
+import { inCluster, onOneServer } from '../bus/redis-place.js';
 import { sharedLimits } from '../bus/shared-limits.js';
 import type { Config } from '../config.js';
 import { ROUTES } from '../http/routes.js';
@@ -21,7 +22,8 @@ export interface RequestLimits {
 export function createRequestLimits(config: Config, log: BusLogger): RequestLimits {
   const { redis, limits } = config;
   if (redis === null) return { over: async () => null, fallbacks: () => 0, close: async () => {} };
-  const shared = sharedLimits({ url: redis.url, log });
+  const locate = (redis.cluster ? inCluster : onOneServer)(redis.url);
+  const shared = sharedLimits({ locate, log });
   const rest = shared.limiter('rest', { perMinute: limits.restPerMinute });
   const auth = shared.limiter('auth', { perMinute: limits.authPerMinute });
   return {

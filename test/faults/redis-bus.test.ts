@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Bus } from '../../src/bus/port.js';
 import { redisBus } from '../../src/bus/redis-bus.js';
+import { onOneServer } from '../../src/bus/redis-place.js';
 import { STREAM_MAX_LENGTH, streamKey } from '../../src/bus/redis-streams.js';
 import { MAX_HELD, MAX_HELD_BYTES } from '../../src/bus/redis-writer.js';
 import { startTraffic, type Traffic } from '../helpers/bus-traffic.js';
@@ -27,7 +28,7 @@ describe.skipIf(!hasRedis)('the Redis bus (skipped where the machine has no redi
 
   function open(nodeId: string, url = redis.url): Bus {
     const keep = (line: unknown) => void logged.push(line);
-    const bus = redisBus({ url, nodeId, log: { info: keep, warn: keep } });
+    const bus = redisBus({ locate: onOneServer(url), nodeId, log: { info: keep, warn: keep } });
     buses.push(bus);
     return bus;
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { onOneServer } from '../../src/bus/redis-place.js';
 import { type SharedLimit, type SharedLimits, sharedLimits } from '../../src/bus/shared-limits.js';
 import { createLimiter } from '../../src/front/rate-limits.js';
 import { until } from '../helpers/deadline.js';
@@ -26,7 +27,11 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
 
   /** A node's limits, connected. */
   async function open(now?: () => number): Promise<SharedLimits> {
-    const limits = sharedLimits({ url: redis.url, log, ...(now === undefined ? {} : { now }) });
+    const limits = sharedLimits({
+      locate: onOneServer(redis.url),
+      log,
+      ...(now === undefined ? {} : { now }),
+    });
     opened.push(limits);
     const probe = limits.limiter('probe', { perSecond: 1_000, burst: 1_000 });
     await until(async () => (await probe.take('x')) !== null, 'limits that are connected');
@@ -101,7 +106,7 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
       const limiter = limits.limiter('off', limit);
       for (let i = 0; i < 100; i++) expect(await limiter.take('a')).toBe(0);
     }
-    expect(await redis.command('KEYS', 'parley:limit:off:*')).toEqual([]);
+    expect(await redis.command('KEYS', 'parley:{limit}:off:*')).toEqual([]);
   });
 
   test('a Redis that forgot the scripts is told them again', async () => {

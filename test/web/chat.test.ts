@@ -150,7 +150,8 @@ describe.skipIf(!hasBrowser)(
       await composer(one).pressSequentially('Hi @be');
       await one.getByRole('option', { name: ben.username }).waitFor();
       await composer(one).press('Enter');
-      expect(await composer(one).inputValue()).toBe(`Hi @${ben.username} `);
+      const completed = `Hi @${ben.username} `;
+      await until(async () => (await composer(one).inputValue()) === completed, 'the name');
       await composer(one).press('Shift+Enter');
       await composer(one).pressSequentially('and bye');
       await composer(one).press('Enter');

@@ -223,7 +223,7 @@ describe.skipIf(!hasBrowser)('in Chromium (skipped where the machine has none)',
     await keyboard.press('ArrowUp');
     await page.getByText('Editing a message').waitFor();
     await keyboard.press('Escape');
-    expect(await composer(page).inputValue()).toBe('');
+    await until(async () => (await composer(page).inputValue()) === '', 'the empty composer');
     await until(async () => {
       if ((await focused()) === 'Members') return true;
       await keyboard.press('Shift+Tab');
@@ -233,7 +233,7 @@ describe.skipIf(!hasBrowser)('in Chromium (skipped where the machine has none)',
     await page.getByRole('complementary', { name: 'Members' }).waitFor();
     await keyboard.press('Escape');
     await page.getByRole('complementary', { name: 'Members' }).waitFor({ state: 'detached' });
-    expect(await focused()).toMatch(/^Message to/);
+    await until(async () => /^Message to/.test(await focused()), 'the focus on the composer');
   });
 
   test('at 360 pixels nothing scrolls sideways, and there is a way back to the rooms', async () => {
