@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../src/lib/free-port.js';
 
 /** A redis-server on a port of its own, without persistence. */
 export interface RedisProcess {
@@ -12,12 +13,13 @@ export interface RedisProcess {
 /** Starts it at once and doesn't wait: a bus connects as soon as it can. */
 export async function startRedisProcess(): Promise<RedisProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-bench-redis-'));
-  const port = 20_000 + (process.pid % 40_000);
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''];
   const child = spawn('redis-server', args, { stdio: ['ignore', 'ignore', 'inherit'] });
   child.once('error', (error) => {
     throw new Error(`redis-server: ${error.message}; name a running one by --url`);
   });
+  process.once('exit', () => child.kill('SIGKILL'));
   return {
     url: `redis://127.0.0.1:${port}`,
     async stop() {
