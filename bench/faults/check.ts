@@ -102,12 +102,12 @@ function perStream(history: History): Map<string, Line[]> {
 function readsCoverWhatWasSeen(history: History): string[] {
   const faults: string[] = [];
   for (const [who, lines] of perStream(history)) {
-    const seen: { at: number; seq: number }[] = [];
+    const seen: { at: number; seq: number }[] = []; // in the order of time
     for (const { at, entry } of lines) {
       if (entry.op === 'event' && entry.type === 'new_message' && entry.message !== null)
         seen.push({ at, seq: entry.message.seq });
       if (entry.op !== 'read') continue;
-      const known = seen.filter((each) => each.at < entry.begunAt).at(-1)?.seq ?? 0;
+      const known = seen.findLast((each) => each.at < entry.begunAt)?.seq ?? 0;
       const newest = entry.seqs[0] ?? 0;
       if (newest < known) faults.push(`${who}: had seen ${known}, read up to ${newest}`);
       const isWhole = entry.seqs.every((seq, i) => i === 0 || seq === (entry.seqs[i - 1] ?? 0) - 1);
@@ -248,34 +248,47 @@ function everybodyIsTold(history: History, { toldMs }: Limits): string[] {
     const away = lines.find(({ entry }) => entry.op === 'removed')?.at ?? Number.POSITIVE_INFINITY;
     for (const { at, entry } of acks.get(first.room) ?? []) {
       const due = at + toldMs;
-      const begun = known.get(0) ?? Number.POSITIVE_INFINITY;
+      const begun = known.begunAt;
       const open = lives.some(({ from, until }) => Math.max(from, begun) < at && until > due);
       if (!open || due > Math.min(end, away)) continue;
-      if ((firstAtOrAbove(known, entry.rev) ?? Number.POSITIVE_INFINITY) > due)
+      if (firstAtOrAbove(known, entry.rev) > due)
         faults.push(`${who}: rev ${entry.rev} wasn't known ${toldMs} ms after its acknowledgement`);
     }
   }
   return faults;
 }
 
-/** Rev → when the stream first had everything up to it, or was told that something is missing; 0: when it began. */
-function knownAt(lines: readonly Line[]): Map<number, number> {
-  const known = new Map<number, number>();
+interface Known {
+  /** When the stream began; infinite: never. */
+  readonly begunAt: number;
+  /** When it first had everything up to a rev, or was told that something is missing; revs rise, and so do times. */
+  readonly steps: readonly { readonly rev: number; readonly at: number }[];
+}
+
+function knownAt(lines: readonly Line[]): Known {
+  const steps: { rev: number; at: number }[] = [];
+  let begunAt = Number.POSITIVE_INFINITY;
   let most = -1;
   for (const { at, entry } of lines) {
-    if (entry.op === 'covered' && most < 0) known.set(0, at);
+    if (entry.op === 'covered' && most < 0) begunAt = at;
     const rev = entry.op === 'covered' || entry.op === 'event' ? entry.rev : null;
     if (rev !== null && rev > most) {
       most = rev;
-      known.set(rev, at);
+      steps.push({ rev, at });
     }
   }
-  return known;
+  return { begunAt, steps };
 }
 
-function firstAtOrAbove(known: ReadonlyMap<number, number>, rev: number): number | undefined {
-  for (const [each, at] of known) if (each >= rev && each > 0) return at;
-  return undefined;
+/** By halves: a long run has a hundred thousand steps, and asks for each acknowledged message. Infinite: never. */
+function firstAtOrAbove({ steps }: Known, rev: number): number {
+  let [low, high] = [0, steps.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((steps[middle]?.rev ?? 0) >= rev) high = middle;
+    else low = middle + 1;
+  }
+  return steps[low]?.at ?? Number.POSITIVE_INFINITY;
 }
 
 function commandsAreAnswered(history: History, { answerMs }: Limits): string[] {
