@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -97,6 +98,7 @@ async function versitygw(binary: string, directory: string, port: number): Promi
 }
 
 interface Context {
+  readonly req: IncomingMessage;
   readonly method: string;
   readonly path: string;
   readonly query: Readonly<Record<string, string | undefined>>;
@@ -130,8 +132,18 @@ async function s3rver(directory: string, port: number): Promise<() => Promise<vo
     });
 }
 
-/** ListMultipartUploads, ListParts and AbortMultipartUpload. */
+/** ListMultipartUploads, ListParts and AbortMultipartUpload; parts of aborted uploads are refused. */
 function unfinishedUploads(uploads: string): Middleware {
+  const aborted = new Set<string>();
+  const arriving = new Map<string, number>(); // parts, by their upload
+  const storePart = async (id: string, request: IncomingMessage, store: () => Promise<void>) => {
+    const change = (by: number) => arriving.set(id, (arriving.get(id) ?? 0) + by);
+    change(1);
+    const stored = store();
+    // s3rver waits for ever for what a client that is gone didn't send.
+    await Promise.race([stored, once(request, 'close')]).finally(() => change(-1));
+    await stored;
+  };
   return async (context, next) => {
     const { uploads: listing, uploadId, partNumber, prefix = '' } = context.query;
     const answer = (body: string): void => {
@@ -151,9 +163,11 @@ function unfinishedUploads(uploads: string): Middleware {
       const rows = found.map(({ id, key }) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`);
       return answer(`<ListMultipartUploadsResult>${rows.join('')}</ListMultipartUploadsResult>`);
     }
-    if (uploadId === undefined || partNumber !== undefined) return next();
+    if (uploadId === undefined) return next();
+    const isGone = aborted.has(uploadId);
+    if (partNumber !== undefined && !isGone) return storePart(uploadId, context.req, next);
     const names = await readdir(join(uploads, uploadId)).catch(() => null);
-    if (names === null && context.method !== 'POST') {
+    if (isGone || (names === null && context.method !== 'POST')) {
       answer('<Error><Code>NoSuchUpload</Code></Error>');
       context.status = 404;
     } else if (context.method === 'GET') {
@@ -168,6 +182,9 @@ function unfinishedUploads(uploads: string): Middleware {
         });
       answer(`<ListPartsResult>${(await Promise.all(parts)).join('')}</ListPartsResult>`);
     } else if (context.method === 'DELETE') {
+      aborted.add(uploadId);
+      // s3rver fails as a whole where a part's directory goes while it is written.
+      await until(() => (arriving.get(uploadId) ?? 0) === 0, 'no part under way');
       await rm(join(uploads, uploadId), { recursive: true, force: true });
       context.status = 204;
       context.body = null;
