@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import type { Config } from '../../src/config.js';
 import { until } from './deadline.js';
+import { externalS3 } from './external-s3.js';
 import { spawnTracked } from './server-process.js';
 
 /** An S3 server over HTTP, with one bucket. */
@@ -25,13 +26,19 @@ export interface S3Server {
 }
 
 const BUCKET = 'attachments';
+/** Whether the server under test checks signatures: s3rver takes any of version 4. */
+export const CHECKS_SIGNATURES =
+  process.env.PARLEY_TEST_VERSITYGW !== undefined || process.env.PARLEY_TEST_S3_ENDPOINT !== undefined;
 const KEYS = { accessKey: 'S3RVER', secretKey: 'S3RVER' };
 
 /**
- * Starts s3rver, or versitygw where PARLEY_TEST_VERSITYGW names its binary. s3rver knows nothing of what is done to
+ * Starts s3rver, or versitygw where PARLEY_TEST_VERSITYGW names its binary; where PARLEY_TEST_S3_ENDPOINT names a
+ * server, that one is used (external-s3.ts). s3rver knows nothing of what is done to
  * unfinished uploads: that is added here, over the files it keeps.
  */
 export async function startS3(): Promise<S3Server> {
+  const external = process.env.PARLEY_TEST_S3_ENDPOINT;
+  if (external !== undefined) return externalS3(external);
   const directory = join(inject('runDirectory'), `s3-${randomBytes(6).toString('hex')}`);
   await mkdir(join(directory, BUCKET), { recursive: true });
   const port = await freePort();

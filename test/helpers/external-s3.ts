@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import {
+  CreateBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { afterAll } from 'vitest';
+import type { S3Server } from './s3-server.js';
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
+
+const proxies: TcpProxy[] = [];
+afterAll(async () => {
+  for (const proxy of proxies) await proxy.close();
+});
+
+/**
+ * A fresh bucket on the S3 server that the environment names, behind a proxy of its own, so that it can be stopped for
+ * one test alone. The bucket stays, empty of what the test removes.
+ *
+ * PARLEY_TEST_S3_ENDPOINT is plain HTTP, as `http://127.0.0.1:9000`; PARLEY_TEST_S3_ACCESS_KEY and
+ * PARLEY_TEST_S3_SECRET_KEY may create buckets.
+ */
+export async function externalS3(endpoint: string): Promise<S3Server> {
+  const { hostname, port, protocol } = new URL(endpoint);
+  if (protocol !== 'http:') throw new Error('PARLEY_TEST_S3_ENDPOINT: only http:// goes through the proxy');
+  const accessKey = process.env.PARLEY_TEST_S3_ACCESS_KEY ?? '';
+  const secretKey = process.env.PARLEY_TEST_S3_SECRET_KEY ?? '';
+  const bucket = `parley-test-${randomBytes(6).toString('hex')}`;
+  const region = process.env.PARLEY_TEST_S3_REGION ?? 'us-east-1';
+  const client = new S3Client({
+    endpoint,
+    region,
+    forcePathStyle: true,
+    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  const proxy = await startTcpProxy(() => Number(port || 80), hostname);
+  proxies.push(proxy);
+
+  async function left(): Promise<string[]> {
+    const [objects, uploads] = await Promise.all([
+      client.send(new ListObjectsV2Command({ Bucket: bucket })),
+      client.send(new ListMultipartUploadsCommand({ Bucket: bucket })),
+    ]);
+    return [...(objects.Contents ?? []), ...(uploads.Uploads ?? [])].map(({ Key }) => Key ?? '');
+  }
+
+  return {
+    config: { type: 's3', endpoint: proxy.url, accessKey, secretKey, bucket, region, pathStyle: true },
+    env: {
+      STORAGE_TYPE: 'minio',
+      STORAGE_ENDPOINT: proxy.url,
+      STORAGE_ACCESS_KEY: accessKey,
+      STORAGE_SECRET_KEY: secretKey,
+      STORAGE_BUCKET: bucket,
+      STORAGE_REGION: region,
+    },
+    left,
+    async stop() {
+      proxy.refuse(true);
+      proxy.cut();
+    },
+    start: async () => proxy.refuse(false),
+  };
+}
