@@ -6,8 +6,21 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { afterAll } from 'vitest';
-import type { S3Server } from './s3-server.js';
+import type { Config } from '../../src/config.js';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
+
+/** An S3 server over HTTP, with one bucket. */
+export interface S3Server {
+  readonly config: Extract<Config['storage'], { type: 's3' }>;
+  /** The settings of a server that stores there. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Keys of objects, and of uploads that aren't finished. */
+  readonly left: () => Promise<string[]>;
+  /** Ends it; what it holds stays. */
+  readonly stop: () => Promise<void>;
+  /** Starts it again at the same address. */
+  readonly start: () => Promise<void>;
+}
 
 const proxies: TcpProxy[] = [];
 afterAll(async () => {

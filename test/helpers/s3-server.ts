@@ -7,23 +7,11 @@ import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { inject } from 'vitest';
-import type { Config } from '../../src/config.js';
 import { until } from './deadline.js';
-import { externalS3 } from './external-s3.js';
+import { externalS3, type S3Server } from './external-s3.js';
 import { spawnTracked } from './server-process.js';
 
-/** An S3 server over HTTP, with one bucket. */
-export interface S3Server {
-  readonly config: Extract<Config['storage'], { type: 's3' }>;
-  /** The settings of a server that stores there. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Keys of objects, and of uploads that aren't finished. */
-  readonly left: () => Promise<string[]>;
-  /** Ends it; what it holds stays. */
-  readonly stop: () => Promise<void>;
-  /** Starts it again at the same address. */
-  readonly start: () => Promise<void>;
-}
+export type { S3Server } from './external-s3.js';
 
 const BUCKET = 'attachments';
 /** Whether the server under test checks signatures: s3rver takes any of version 4. */
