@@ -22,7 +22,7 @@ export interface AttachmentRecord {
 
 export type NewAttachment = Pick<
   AttachmentRecord,
-  'id' | 'room_id' | 'user_id' | 'storage_key' | 'upload_id' | 'file_name' | 'file_type'
+  'id' | 'room_id' | 'user_id' | 'storage_key' | 'file_name' | 'file_type'
 > & {
   /** Bytes to reserve of the quota: all of them, or as many as `atLeast` where fewer are left. */
   readonly bytes: number;
@@ -49,6 +49,8 @@ export interface AttachmentStore {
   create(attachment: NewAttachment, quota: number): Promise<number | null>;
   /** null: there is none, or it is being deleted, or its message, room or uploader is. */
   byId(id: AttachmentId): Promise<AttachmentRecord | null>;
+  /** A pending one comes in parts, of the upload that storage calls so. */
+  expectParts(id: AttachmentId, upload_id: string): Promise<void>;
   /** pending → ready. null: it isn't pending any more. */
   makeReady(id: AttachmentId, file: StoredFile): Promise<AttachmentRecord | null>;
   /** Any state → deleting. */

@@ -16,6 +16,8 @@ export interface S3Server {
   readonly env: Readonly<Record<string, string>>;
   /** Keys of objects, and of uploads that aren't finished. */
   readonly left: () => Promise<string[]>;
+  /** Keys of uploads in parts that aren't finished, without parts too. */
+  readonly begun: () => Promise<string[]>;
   /** Ends it; what it holds stays. */
   readonly stop: () => Promise<void>;
   /** Starts it again at the same address. */
@@ -26,6 +28,22 @@ const proxies: TcpProxy[] = [];
 afterAll(async () => {
   for (const proxy of proxies) await proxy.close();
 });
+
+export function s3Client(config: S3Server['config']): S3Client {
+  return new S3Client({
+    endpoint: config.endpoint ?? '',
+    region: config.region,
+    forcePathStyle: config.pathStyle,
+    credentials: { accessKeyId: config.accessKey, secretAccessKey: config.secretKey },
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+}
+
+export async function begunUploads(client: S3Client, bucket: string): Promise<string[]> {
+  const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+  return Uploads.map(({ Key }) => Key ?? '');
+}
 
 /**
  * A fresh bucket on the S3 server that the environment names, behind a proxy of its own, so that it can be stopped for
@@ -41,14 +59,8 @@ export async function externalS3(endpoint: string): Promise<S3Server> {
   const secretKey = process.env.PARLEY_TEST_S3_SECRET_KEY ?? '';
   const bucket = `parley-test-${randomBytes(6).toString('hex')}`;
   const region = process.env.PARLEY_TEST_S3_REGION ?? 'us-east-1';
-  const client = new S3Client({
-    endpoint,
-    region,
-    forcePathStyle: true,
-    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  });
+  const config = { type: 's3', endpoint, accessKey, secretKey, bucket, region, pathStyle: true } as const;
+  const client = s3Client(config);
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
   const proxy = await startTcpProxy(() => Number(port || 80), hostname);
   proxies.push(proxy);
@@ -56,13 +68,13 @@ export async function externalS3(endpoint: string): Promise<S3Server> {
   async function left(): Promise<string[]> {
     const [objects, uploads] = await Promise.all([
       client.send(new ListObjectsV2Command({ Bucket: bucket })),
-      client.send(new ListMultipartUploadsCommand({ Bucket: bucket })),
+      begunUploads(client, bucket),
     ]);
-    return [...(objects.Contents ?? []), ...(uploads.Uploads ?? [])].map(({ Key }) => Key ?? '');
+    return [...(objects.Contents ?? []).map(({ Key }) => Key ?? ''), ...uploads];
   }
 
   return {
-    config: { type: 's3', endpoint: proxy.url, accessKey, secretKey, bucket, region, pathStyle: true },
+    config: { ...config, endpoint: proxy.url },
     env: {
       STORAGE_TYPE: 'minio',
       STORAGE_ENDPOINT: proxy.url,
@@ -72,6 +84,7 @@ export async function externalS3(endpoint: string): Promise<S3Server> {
       STORAGE_REGION: region,
     },
     left,
+    begun: () => begunUploads(client, bucket),
     async stop() {
       proxy.refuse(true);
       proxy.cut();

@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { until } from './deadline.js';
-import { externalS3, type S3Server } from './external-s3.js';
+import { begunUploads, externalS3, type S3Server, s3Client } from './external-s3.js';
 import { spawnTracked } from './server-process.js';
 
 export type { S3Server } from './external-s3.js';
@@ -35,8 +35,17 @@ export async function startS3(): Promise<S3Server> {
     gateway === undefined ? () => s3rver(directory, port) : () => versitygw(gateway, directory, port);
   let close = await open();
   const endpoint = `http://127.0.0.1:${port}`;
+  const config = {
+    type: 's3',
+    endpoint,
+    ...KEYS,
+    bucket: BUCKET,
+    region: 'us-east-1',
+    pathStyle: true,
+  } as const;
+  const client = s3Client(config);
   return {
-    config: { type: 's3', endpoint, ...KEYS, bucket: BUCKET, region: 'us-east-1', pathStyle: true },
+    config,
     env: {
       STORAGE_TYPE: 'minio',
       STORAGE_ENDPOINT: endpoint,
@@ -45,6 +54,7 @@ export async function startS3(): Promise<S3Server> {
       STORAGE_BUCKET: BUCKET,
     },
     left: () => filesUnder(join(directory, BUCKET)),
+    begun: () => begunUploads(client, BUCKET),
     stop: () => close(),
     start: async () => {
       close = await open();
