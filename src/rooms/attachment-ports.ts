@@ -60,6 +60,8 @@ export interface AttachmentStore {
    * after `leaseMs`, so that what a crash interrupts is done again.
    */
   takeDue(limit: number, leaseMs: number): Promise<Removal[]>;
+  /** Those of the storage keys that no row names, in any state. */
+  unknown(storage_keys: readonly string[]): Promise<string[]>;
   /** Their bytes are gone: their rows go, or stay until no client may bring bytes any more. */
   removed(ids: readonly AttachmentId[]): Promise<void>;
 }

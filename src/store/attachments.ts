@@ -90,6 +90,13 @@ async function takeDue(db: Db, limit: number, leaseMs: number): Promise<Removal[
     returning a.id, a.storage_key`);
 }
 
+async function unknown(db: Db, storage_keys: readonly string[]): Promise<string[]> {
+  const rows = await run(db<{ key: string }[]>`
+    select key from unnest(${[...storage_keys]}::text[]) key
+    where not exists (select from attachments a where a.storage_key = key)`);
+  return rows.map(({ key }) => key);
+}
+
 async function removed(db: Db, ids: readonly AttachmentId[]): Promise<void> {
   if (ids.length === 0) return;
   await run(db`
@@ -142,6 +149,7 @@ export function attachmentStore(db: Db): AttachmentStore {
     makeReady: (id, file) => makeReady(db, id, file),
     giveUp: (id) => giveUp(db, id),
     takeDue: (limit, leaseMs) => takeDue(db, limit, leaseMs),
+    unknown: (storage_keys) => unknown(db, storage_keys),
     removed: (ids) => removed(db, ids),
   };
 }

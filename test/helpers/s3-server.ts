@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -162,10 +162,17 @@ function unfinishedUploads(uploads: string): Middleware {
         ids.map(async (id) => ({
           id,
           key: await readFile(join(uploads, id, 'key'), 'utf8').catch(() => ''),
+          at: await stat(join(uploads, id, 'key')).then(
+            ({ mtime }) => mtime,
+            () => new Date(),
+          ),
         })),
       );
       const found = all.filter(({ key }) => key.startsWith(prefix));
-      const rows = found.map(({ id, key }) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`);
+      const rows = found.map(
+        ({ id, key, at }) =>
+          `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${at.toISOString()}</Initiated></Upload>`,
+      );
       return answer(`<ListMultipartUploadsResult>${rows.join('')}</ListMultipartUploadsResult>`);
     }
     if (uploadId === undefined) return next();
