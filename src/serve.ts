@@ -49,11 +49,19 @@ export function serveAsChild(config: Config, log: Logger, exit: (code: number) =
   process.on('disconnect', () => void drain()); // the supervisor is dead: nobody restarts it but the one above
 }
 
-/** Lets tests cause faults that can't be caused from outside: lines on stdin, `{"crash_shard": n}` or `{"mutate": …}`. */
-export function takeFaults(front: Pick<Front, 'crashShard' | 'mutate'>): void {
+/**
+ * Lets tests cause faults that can't be caused from outside: lines on stdin, `{"crash_shard": n}`,
+ * `{"crash_transfer": true}` or `{"mutate": …}`.
+ */
+export function takeFaults(front: Pick<Front, 'crashShard' | 'crashTransfer' | 'mutate'>): void {
   createInterface({ input: process.stdin }).on('line', (line) => {
-    const { crash_shard, mutate } = JSON.parse(line) as { crash_shard?: number; mutate?: Mutation };
+    const { crash_shard, crash_transfer, mutate } = JSON.parse(line) as {
+      crash_shard?: number;
+      crash_transfer?: true;
+      mutate?: Mutation;
+    };
     if (crash_shard !== undefined) front.crashShard(crash_shard);
+    if (crash_transfer === true) front.crashTransfer();
     if (mutate !== undefined) front.mutate(mutate);
   });
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, type FileHandle, mkdir, open, opendir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import type { GrantSigner } from './local-links.js';
 import {
   type DirectPut,
@@ -9,6 +9,7 @@ import {
   ObjectMissing,
   type ObjectStorage,
   StorageUnavailable,
+  type StoredKey,
 } from './storage-port.js';
 
 /** Part of a direct upload: eight requests for the default largest attachment, each quickly repeated. */
@@ -144,6 +145,15 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
       await rm(directory, { recursive: true, force: true });
     },
 
+    async *list() {
+      try {
+        yield* filesIn(join(root, 'objects'), (path) => path);
+        yield* filesIn(drafts, (path) => unflat(path.split(/[~/]/, 1)[0] ?? ''));
+      } catch (error) {
+        throw new StorageUnavailable(error);
+      }
+    },
+
     async check() {
       try {
         await mkdir(root, { recursive: true });
@@ -172,6 +182,27 @@ function putRequest(url: string, type: string): DirectPut {
 /** A key as a file name; keys hold no underscore. */
 function flat(key: string): string {
   return key.replaceAll('/', '_');
+}
+
+function unflat(name: string): string {
+  return name.replaceAll('_', '/');
+}
+
+/** The files of a directory as keys; one that goes meanwhile is none. */
+async function* filesIn(directory: string, keyOf: (path: string) => string): AsyncIterable<StoredKey> {
+  const entries = await opendir(directory, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []; // nothing was stored yet
+    throw error;
+  });
+  for await (const entry of entries) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const found = await stat(path).catch((error: unknown) => {
+      if (isMissing(error)) return null;
+      throw error;
+    });
+    if (found !== null) yield { key: keyOf(relative(directory, path)), changed_at: found.mtime };
+  }
 }
 
 /** Says that the stream to be stored failed, not the disk. */

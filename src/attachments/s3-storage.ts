@@ -9,6 +9,9 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   ListPartsCommand,
   PutObjectCommand,
   S3Client,
@@ -25,6 +28,7 @@ import {
   ObjectMissing,
   type ObjectStorage,
   StorageUnavailable,
+  type StoredKey,
 } from './storage-port.js';
 
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -172,6 +176,29 @@ export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
       }
     },
 
+    async *list() {
+      let ContinuationToken: string | undefined;
+      do {
+        const page = await within<ListObjectsV2CommandOutput>(OPERATION_TIMEOUT_MS, (options) =>
+          client.send(new ListObjectsV2Command({ Bucket, ContinuationToken }), options),
+        );
+        for (const { Key, LastModified } of page.Contents ?? []) yield storedKey(Key, LastModified);
+        ContinuationToken = page.NextContinuationToken;
+      } while (ContinuationToken !== undefined);
+      let KeyMarker: string | undefined;
+      let UploadIdMarker: string | undefined;
+      do {
+        const marks = { KeyMarker, UploadIdMarker };
+        const page = await within<ListMultipartUploadsCommandOutput>(OPERATION_TIMEOUT_MS, (options) =>
+          client.send(new ListMultipartUploadsCommand({ Bucket, ...marks }), options),
+        );
+        for (const { Key, Initiated } of page.Uploads ?? []) yield storedKey(Key, Initiated);
+        const isMore = page.IsTruncated === true;
+        KeyMarker = isMore ? page.NextKeyMarker : undefined;
+        UploadIdMarker = isMore ? page.NextUploadIdMarker : undefined;
+      } while (KeyMarker !== undefined);
+    },
+
     async check() {
       await within(OPERATION_TIMEOUT_MS, (options) =>
         client.send(new HeadBucketCommand({ Bucket }), options),
@@ -216,6 +243,11 @@ function clientConfig(config: S3Config, socketTimeout: number): S3ClientConfig {
 
 function putRequest(url: string, type: string): DirectPut {
   return { method: 'PUT', url, headers: { 'content-type': type } };
+}
+
+/** What S3 doesn't date is taken to be new. */
+function storedKey(key = '', changed_at = new Date()): StoredKey {
+  return { key, changed_at };
 }
 
 /** Counts what passes, and remembers where it was the source that failed: not so where S3 gives up on it. */

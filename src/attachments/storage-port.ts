@@ -22,6 +22,12 @@ export interface ByteRange {
   readonly end: number;
 }
 
+export interface StoredKey {
+  readonly key: string;
+  /** When it was written, or its upload begun. */
+  readonly changed_at: Date;
+}
+
 /** One request by which a client brings bytes to storage itself. */
 export interface DirectPut {
   readonly method: 'PUT';
@@ -61,6 +67,11 @@ export interface ObjectStorage {
   presignParts(key: string, size: number, type: string, lifeMs: number): Promise<DirectParts>;
   /** Joins the parts that have arrived. Repeating it changes nothing. @throws ObjectMissing where none has */
   completeParts(key: string, upload_id: string): Promise<void>;
+  /**
+   * Everything there is, in no order: objects, and what unfinished uploads have left, under the object's key. A key may
+   * come several times; what appears or goes meanwhile may be missing.
+   */
+  list(): AsyncIterable<StoredKey>;
   /** Resolves where storage takes requests. */
   check(): Promise<void>;
   close(): void;

@@ -14,8 +14,11 @@ import type { TransferAnswer, TransferEvents, TransferExchange, TransferLink } f
  * the transfer thread, and holds a side back while the other is slow.
  */
 const FORM_MAX_BYTES = 65_536; // what a form may hold beside its file
-/** What is still read of a refused body: a client that is closed on while it sends may never see its answer. */
-const LINGER = { bytes: 1_024 * 1_024, ms: 1_000 };
+/**
+ * What is still read of a refused body, and dropped: a client that is closed on while it sends may never see its
+ * answer. As many bytes as the sockets of both sides hold of an upload that was held back, twice.
+ */
+const LINGER = { bytes: 16 * 1_024 * 1_024, ms: 1_000 };
 const DOWNLOAD_WINDOW_BYTES = 256 * 1_024; // in flight to one client, beside what its socket holds
 
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;

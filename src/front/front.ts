@@ -28,6 +28,8 @@ export interface Front {
   drain(): Promise<void>;
   /** Crashes a shard's thread, for tests of what then happens. */
   crashShard(shard: number): void;
+  /** Crashes the transfer thread, for the same. */
+  crashTransfer(): void;
   /** Makes every shard break a promise, for tests of what notices. */
   mutate(mutation: Mutation): void;
 }
@@ -143,6 +145,7 @@ export async function startFront(options: {
       for (const app of apps) app.close();
     },
     crashShard: (shard) => links().tell(shard, { t: 'crash' }),
+    crashTransfer: () => transfer.crash(),
     mutate(mutation) {
       for (let shard = 0; shard < config.shards; shard++) links().tell(shard, { t: 'mutate', mutation });
     },

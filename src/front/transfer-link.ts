@@ -42,6 +42,8 @@ export interface TransferLink {
   open(request: WithoutId<Opening>, events: TransferEvents): TransferExchange;
   http(call: ShardCall): Promise<TransferAnswer>;
   setLogLevel(level: string): void;
+  /** Crashes the thread, for tests of what then happens. */
+  crash(): void;
   /** As of the last check; true before the first. */
   storageUp(): boolean;
   /** Exchanges under way. */
@@ -183,6 +185,7 @@ export function startTransfer(options: {
         open({ t: 'http', ...call }, { answered: resolve });
       }),
     setLogLevel: (level) => send({ t: 'log_level', level }),
+    crash: () => send({ t: 'crash' }),
     storageUp: () => storageUp && port !== null,
     underway: () => exchanges.size,
     totals,

@@ -301,7 +301,7 @@ export type ToTransfer =
   | { readonly t: 'pull'; readonly id: number; readonly bytes: number }
   /** The client is gone, or has been answered: the exchange is over, nothing more is said of it. */
   | { readonly t: 'cancel'; readonly id: number }
-  | Extract<ToShard, { t: 'cpu_done' | 'drain' | 'log_level' }>;
+  | Extract<ToShard, { t: 'cpu_done' | 'crash' | 'drain' | 'log_level' }>;
 
 export type FromTransfer =
   | {

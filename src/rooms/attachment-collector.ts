@@ -1,5 +1,5 @@
 import type { ObjectStorage } from '../attachments/storage-port.js';
-import type { AttachmentStore, Removal } from './attachment-ports.js';
+import type { AttachmentStore } from './attachment-ports.js';
 import { incomingKey, thumbnailKey } from './attachment-view.js';
 
 const EVERY_MS = 2_000; // one look into an index
@@ -26,17 +26,11 @@ export function startCollector(
   let again = false;
   let closed = false;
 
-  async function removeOne({ storage_key }: Removal): Promise<void> {
-    await storage.remove(storage_key);
-    await storage.remove(thumbnailKey(storage_key));
-    await storage.remove(incomingKey(storage_key));
-  }
-
   /** @returns whether there may be more to do at once */
   async function collect(): Promise<boolean> {
     const due = await store.takeDue(BATCH, LEASE_MS);
     for (const removal of due) {
-      await removeOne(removal);
+      await removeBytes(storage, removal.storage_key);
       await store.removed([removal.id]);
     }
     return due.length === BATCH;
@@ -69,4 +63,14 @@ export function startCollector(
       await running;
     },
   };
+}
+
+/** Removes all that is stored of an attachment. May be repeated. @throws StorageUnavailable */
+export async function removeBytes(
+  storage: Pick<ObjectStorage, 'remove'>,
+  storage_key: string,
+): Promise<void> {
+  await storage.remove(storage_key);
+  await storage.remove(thumbnailKey(storage_key));
+  await storage.remove(incomingKey(storage_key));
 }

@@ -22,7 +22,7 @@ export interface AttachmentRecord {
 
 export type NewAttachment = Pick<
   AttachmentRecord,
-  'id' | 'room_id' | 'user_id' | 'storage_key' | 'upload_id' | 'file_name' | 'file_type'
+  'id' | 'room_id' | 'user_id' | 'storage_key' | 'file_name' | 'file_type'
 > & {
   /** Bytes to reserve of the quota: all of them, or as many as `atLeast` where fewer are left. */
   readonly bytes: number;
@@ -49,6 +49,8 @@ export interface AttachmentStore {
   create(attachment: NewAttachment, quota: number): Promise<number | null>;
   /** null: there is none, or it is being deleted, or its message, room or uploader is. */
   byId(id: AttachmentId): Promise<AttachmentRecord | null>;
+  /** A pending one comes in parts, of the upload that storage calls so. */
+  expectParts(id: AttachmentId, upload_id: string): Promise<void>;
   /** pending → ready. null: it isn't pending any more. */
   makeReady(id: AttachmentId, file: StoredFile): Promise<AttachmentRecord | null>;
   /** Any state → deleting. */
@@ -58,6 +60,8 @@ export interface AttachmentStore {
    * after `leaseMs`, so that what a crash interrupts is done again.
    */
   takeDue(limit: number, leaseMs: number): Promise<Removal[]>;
+  /** Those of the storage keys that no row names, in any state. */
+  unknown(storage_keys: readonly string[]): Promise<string[]>;
   /** Their bytes are gone: their rows go, or stay until no client may bring bytes any more. */
   removed(ids: readonly AttachmentId[]): Promise<void>;
 }

@@ -45,6 +45,7 @@ export interface AttachmentService {
 }
 
 const DIRECT_LIFE_MS = 3_600_000; // to bring 100 MiB in that time takes 30 KB/s
+const DIRECT_GRACE_MS = 3_600_000; // what was begun before a link's end may still come to its own
 const UNNAMED = { file_name: 'upload', file_type: 'application/octet-stream' }; // until the bytes have come
 
 export function attachmentService(ports: {
@@ -77,7 +78,7 @@ export function attachmentService(ports: {
       await checkUploader(user_id, room_id);
       const [id, storage_key] = [newId<AttachmentId>(), newKey()];
       const bytes = Math.min(maxUploadBytes, length ?? maxUploadBytes);
-      const fresh = { id, room_id, user_id, storage_key, upload_id: null, ...UNNAMED };
+      const fresh = { id, room_id, user_id, storage_key, ...UNNAMED };
       const reserved = await inTime(
         store.create({ ...fresh, bytes, atLeast: length === null ? 1 : bytes, directMs: null }, quotaBytes),
       );
@@ -91,12 +92,16 @@ export function attachmentService(ports: {
       const { file_size: bytes, file_name, file_type } = file;
       if (bytes > maxUploadBytes) throw new Refusal('payload_too_large', { field: 'file_size' });
       const [id, storage_key] = [newId<AttachmentId>(), newKey()];
-      const direct = await grant(storage_key, DIRECT_LIFE_MS);
-      const upload_id = 'upload_id' in direct ? direct.upload_id : null;
-      const fresh = { id, room_id, user_id, storage_key, upload_id, file_name, file_type };
-      const reservation = { bytes, atLeast: bytes, directMs: DIRECT_LIFE_MS };
+      const fresh = { id, room_id, user_id, storage_key, file_name, file_type };
+      const reservation = { bytes, atLeast: bytes, directMs: DIRECT_LIFE_MS + DIRECT_GRACE_MS };
       const reserved = await inTime(store.create({ ...fresh, ...reservation }, quotaBytes));
       if (reserved === null) throw new Refusal('quota_exceeded');
+      // Only now is anything begun in storage: whatever happens, its row tells what is to be removed.
+      const direct = await grant(storage_key, DIRECT_LIFE_MS).catch(async (error: unknown) => {
+        await inTime(store.giveUp(id)).catch(() => undefined); // else it expires
+        throw error;
+      });
+      if ('upload_id' in direct) await inTime(store.expectParts(id, direct.upload_id));
       return {
         id,
         storage_key,

@@ -7,6 +7,10 @@ export const thumbnailKey = (storage_key: string): string => `${storage_key}.thu
 /** Where a client brings the bytes, before they are checked and moved out of its reach. */
 export const incomingKey = (storage_key: string): string => `${storage_key}.incoming`;
 
+const OWN_KEY = /^([0-9a-f]{2}\/[0-9a-f-]{36})(?:\.thumb|\.incoming)?$/;
+/** The storage key of the attachment to which an object belongs; null: to none of this server's making. */
+export const ownerKey = (key: string): string | null => OWN_KEY.exec(key)?.[1] ?? null;
+
 /** How a file is shown: its type as a browser may see it, and whether it may be shown in place. */
 export type Presentation = (
   file_name: string,

@@ -43,10 +43,10 @@ async function createAttachment(db: Db, attachment: NewAttachment, quota: number
 
 function insertPending(db: Db | Tx, attachment: NewAttachment, bytes: number) {
   return db`
-    insert into attachments (id, room_id, user_id, storage_key, upload_id, direct_until, file_name, file_type,
+    insert into attachments (id, room_id, user_id, storage_key, direct_until, file_name, file_type,
       file_size, due_at)
     values (${attachment.id}, ${attachment.room_id}, ${attachment.user_id}, ${attachment.storage_key},
-      ${attachment.upload_id}, now() + ${attachment.directMs}::float8 * interval '1 millisecond',
+      now() + ${attachment.directMs}::float8 * interval '1 millisecond',
       ${attachment.file_name}, ${attachment.file_type}, ${bytes},
       now() + ${UNATTACHED_LIFE_HOURS}::int * interval '1 hour')`;
 }
@@ -55,6 +55,10 @@ async function attachmentById(db: Db, id: AttachmentId): Promise<AttachmentRecor
   const [row] = await run(db<AttachmentRecord[]>`
     select ${attachmentColumns(db)} from attachments a where a.id = ${id} and a.state <> 'deleting'`);
   return row ?? null;
+}
+
+async function expectParts(db: Db, id: AttachmentId, upload_id: string): Promise<void> {
+  await run(db`update attachments set upload_id = ${upload_id} where id = ${id} and state = 'pending'`);
 }
 
 async function makeReady(db: Db, id: AttachmentId, file: StoredFile): Promise<AttachmentRecord | null> {
@@ -84,6 +88,13 @@ async function takeDue(db: Db, limit: number, leaseMs: number): Promise<Removal[
     ) due
     where a.id = due.id
     returning a.id, a.storage_key`);
+}
+
+async function unknown(db: Db, storage_keys: readonly string[]): Promise<string[]> {
+  const rows = await run(db<{ key: string }[]>`
+    select key from unnest(${[...storage_keys]}::text[]) key
+    where not exists (select from attachments a where a.storage_key = key)`);
+  return rows.map(({ key }) => key);
 }
 
 async function removed(db: Db, ids: readonly AttachmentId[]): Promise<void> {
@@ -134,9 +145,11 @@ export function attachmentStore(db: Db): AttachmentStore {
   return {
     create: (attachment, quota) => createAttachment(db, attachment, quota),
     byId: (id) => attachmentById(db, id),
+    expectParts: (id, upload_id) => expectParts(db, id, upload_id),
     makeReady: (id, file) => makeReady(db, id, file),
     giveUp: (id) => giveUp(db, id),
     takeDue: (limit, leaseMs) => takeDue(db, limit, leaseMs),
+    unknown: (storage_keys) => unknown(db, storage_keys),
     removed: (ids) => removed(db, ids),
   };
 }

@@ -73,7 +73,7 @@ export function createDownloads(ports: {
       }
       if (client.gone) return;
       client.credit -= chunk.length;
-      post({ t: 'bytes', id, bytes: Uint8Array.from(chunk) }); // a copy owns its buffer, which is transferred
+      post({ t: 'bytes', id, bytes: owned(chunk) });
     }
   }
 
@@ -145,6 +145,11 @@ export function createDownloads(ports: {
       client.wake();
     },
   };
+}
+
+/** The bytes with a buffer of their own, which can be transferred: files are read into such, smaller pieces share one. */
+function owned(chunk: Uint8Array): Uint8Array {
+  return chunk.byteLength === chunk.buffer.byteLength ? chunk : Uint8Array.from(chunk);
 }
 
 /** What is under a key never changes. */

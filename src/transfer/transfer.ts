@@ -207,6 +207,8 @@ export async function runTransfer(start: TransferStart): Promise<void> {
       case 'log_level':
         log.level = message.level;
         return;
+      case 'crash':
+        throw new Error('crash asked for by a test');
       case 'drain':
         return void drain();
       default:

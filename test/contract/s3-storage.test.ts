@@ -1,10 +1,17 @@
+import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { expect, test } from 'vitest';
 import { s3Storage } from '../../src/attachments/s3-storage.js';
 import { presignGet } from '../../src/attachments/sigv4.js';
-import { startS3 } from '../helpers/s3-server.js';
+import { StorageUnavailable } from '../../src/attachments/storage-port.js';
+import { within } from '../helpers/deadline.js';
+import { CHECKS_SIGNATURES, startS3 } from '../helpers/s3-server.js';
+import { startTcpProxy } from '../helpers/tcp-proxy.js';
 import { storageContract } from './storage-contract.js';
+
+const SIZE = 40 * 1_024 * 1_024; // more than sockets hold
 
 storageContract(
   'S3',
@@ -18,8 +25,26 @@ storageContract(
       close: server.stop,
     };
   },
-  { checksSignatures: process.env.PARLEY_TEST_VERSITYGW !== undefined },
-); // s3rver takes any of version 4
+  { checksSignatures: CHECKS_SIGNATURES },
+);
+
+test('a stream of S3 that goes silent fails within ten seconds', { timeout: 30_000 }, async () => {
+  const server = await startS3();
+  const { port } = new URL(server.config.endpoint ?? '');
+  const proxy = await startTcpProxy(() => Number(port));
+  const storage = s3Storage({ ...server.config, endpoint: proxy.url });
+  await storage.put('ab/c', Readable.from([randomBytes(SIZE)]), 'image/png');
+  const stream = (await storage.get('ab/c'))[Symbol.asyncIterator]();
+  await stream.next();
+  proxy.stall();
+  const rest = (async () => {
+    while ((await stream.next()).done !== true);
+  })();
+  await expect(within(rest, 10_000, 'the rest')).rejects.toBeInstanceOf(StorageUnavailable);
+  storage.close();
+  await proxy.close();
+  await server.stop();
+});
 
 test('links made without the SDK are those that the SDK makes', async () => {
   const keys = { accessKey: 'AKIDEXAMPLE', secretKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };

@@ -151,6 +151,26 @@ export function storageContract(
       expect(await world.left()).toEqual([]);
     });
 
+    test('all there is is listed with its time: objects, and what unfinished uploads have left under its key', async () => {
+      await put(randomBytes(100));
+      await storage.put(`${key}.thumb`, chunked(randomBytes(10)), 'image/webp');
+      const other = `cd/${randomUUID()}`;
+      const { parts } = await storage.presignParts(other, 20 * MiB, 'image/png', LIFE_MS);
+      const [first] = parts;
+      if (first === undefined) throw new Error('no parts');
+      expect((await sent(first, randomBytes(first.size))).status).toBe(200);
+      const listed = new Set<string>();
+      for await (const each of storage.list()) {
+        listed.add(each.key);
+        expect(Math.abs(Date.now() - each.changed_at.getTime())).toBeLessThan(60_000);
+      }
+      expect([...listed].sort()).toEqual([key, `${key}.thumb`, other].sort());
+      await storage.remove(other);
+      await storage.remove(key);
+      await storage.remove(`${key}.thumb`);
+      for await (const each of storage.list()) expect(each).toBeNull(); // nothing
+    });
+
     test('a link gives the object with its type and name, to anybody, until it expires', async () => {
       const bytes = randomBytes(1_000);
       await put(bytes);
@@ -183,10 +203,11 @@ export function storageContract(
       await put(randomBytes(100));
       await world.breakDown();
       const began = performance.now();
-      const asked = [
+      const asked: Promise<unknown>[] = [
         storage.check(),
         put(randomBytes(100)),
         storage.put(`${key}.2`, chunked(randomBytes(7 * MiB)), 'image/png'),
+        storage.list()[Symbol.asyncIterator]().next(),
       ];
       for (const outcome of await Promise.allSettled(asked)) {
         expect(outcome).toMatchObject({ status: 'rejected' });

@@ -125,6 +125,9 @@ test('a quota counts what is stored and under way, a limit what is begun in a mi
     status: 413,
     code: 'quota_exceeded',
   });
+  const large = { ...file, file_size: 40 * MiB };
+  expect((await rest.post(`/rooms/${room}/attachments/presign`, owner.token, large)).status).toBe(413);
+  expect(await s3.begun()).toEqual([]); // not even an upload in parts that nobody would ever end
   await rest.delete(`/attachments/${first.id}`, owner.token);
   await until(async () => (await send()).status === 201, 'room again', DEADLINE_MS);
   await server.stop();

@@ -1,36 +1,32 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import type { IncomingMessage, Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { inject } from 'vitest';
-import type { Config } from '../../src/config.js';
 import { until } from './deadline.js';
+import { begunUploads, externalS3, type S3Server, s3Client } from './external-s3.js';
 import { spawnTracked } from './server-process.js';
 
-/** An S3 server over HTTP, with one bucket. */
-export interface S3Server {
-  readonly config: Extract<Config['storage'], { type: 's3' }>;
-  /** The settings of a server that stores there. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Keys of objects, and of uploads that aren't finished. */
-  readonly left: () => Promise<string[]>;
-  /** Ends it; what it holds stays. */
-  readonly stop: () => Promise<void>;
-  /** Starts it again at the same address. */
-  readonly start: () => Promise<void>;
-}
+export type { S3Server } from './external-s3.js';
 
 const BUCKET = 'attachments';
+/** Whether the server under test checks signatures: s3rver takes any of version 4. */
+export const CHECKS_SIGNATURES =
+  process.env.PARLEY_TEST_VERSITYGW !== undefined || process.env.PARLEY_TEST_S3_ENDPOINT !== undefined;
 const KEYS = { accessKey: 'S3RVER', secretKey: 'S3RVER' };
 
 /**
- * Starts s3rver, or versitygw where PARLEY_TEST_VERSITYGW names its binary. s3rver knows nothing of what is done to
+ * Starts s3rver, or versitygw where PARLEY_TEST_VERSITYGW names its binary; where PARLEY_TEST_S3_ENDPOINT names a
+ * server, that one is used (external-s3.ts). s3rver knows nothing of what is done to
  * unfinished uploads: that is added here, over the files it keeps.
  */
 export async function startS3(): Promise<S3Server> {
+  const external = process.env.PARLEY_TEST_S3_ENDPOINT;
+  if (external !== undefined) return externalS3(external);
   const directory = join(inject('runDirectory'), `s3-${randomBytes(6).toString('hex')}`);
   await mkdir(join(directory, BUCKET), { recursive: true });
   const port = await freePort();
@@ -39,8 +35,17 @@ export async function startS3(): Promise<S3Server> {
     gateway === undefined ? () => s3rver(directory, port) : () => versitygw(gateway, directory, port);
   let close = await open();
   const endpoint = `http://127.0.0.1:${port}`;
+  const config = {
+    type: 's3',
+    endpoint,
+    ...KEYS,
+    bucket: BUCKET,
+    region: 'us-east-1',
+    pathStyle: true,
+  } as const;
+  const client = s3Client(config);
   return {
-    config: { type: 's3', endpoint, ...KEYS, bucket: BUCKET, region: 'us-east-1', pathStyle: true },
+    config,
     env: {
       STORAGE_TYPE: 'minio',
       STORAGE_ENDPOINT: endpoint,
@@ -49,6 +54,7 @@ export async function startS3(): Promise<S3Server> {
       STORAGE_BUCKET: BUCKET,
     },
     left: () => filesUnder(join(directory, BUCKET)),
+    begun: () => begunUploads(client, BUCKET),
     stop: () => close(),
     start: async () => {
       close = await open();
@@ -97,6 +103,7 @@ async function versitygw(binary: string, directory: string, port: number): Promi
 }
 
 interface Context {
+  readonly req: IncomingMessage;
   readonly method: string;
   readonly path: string;
   readonly query: Readonly<Record<string, string | undefined>>;
@@ -130,8 +137,18 @@ async function s3rver(directory: string, port: number): Promise<() => Promise<vo
     });
 }
 
-/** ListMultipartUploads, ListParts and AbortMultipartUpload. */
+/** ListMultipartUploads, ListParts and AbortMultipartUpload; parts of aborted uploads are refused. */
 function unfinishedUploads(uploads: string): Middleware {
+  const aborted = new Set<string>();
+  const arriving = new Map<string, number>(); // parts, by their upload
+  const storePart = async (id: string, request: IncomingMessage, store: () => Promise<void>) => {
+    const change = (by: number) => arriving.set(id, (arriving.get(id) ?? 0) + by);
+    change(1);
+    const stored = store();
+    // s3rver waits for ever for what a client that is gone didn't send.
+    await Promise.race([stored, once(request, 'close')]).finally(() => change(-1));
+    await stored;
+  };
   return async (context, next) => {
     const { uploads: listing, uploadId, partNumber, prefix = '' } = context.query;
     const answer = (body: string): void => {
@@ -145,15 +162,24 @@ function unfinishedUploads(uploads: string): Middleware {
         ids.map(async (id) => ({
           id,
           key: await readFile(join(uploads, id, 'key'), 'utf8').catch(() => ''),
+          at: await stat(join(uploads, id, 'key')).then(
+            ({ mtime }) => mtime,
+            () => new Date(),
+          ),
         })),
       );
       const found = all.filter(({ key }) => key.startsWith(prefix));
-      const rows = found.map(({ id, key }) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`);
+      const rows = found.map(
+        ({ id, key, at }) =>
+          `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${at.toISOString()}</Initiated></Upload>`,
+      );
       return answer(`<ListMultipartUploadsResult>${rows.join('')}</ListMultipartUploadsResult>`);
     }
-    if (uploadId === undefined || partNumber !== undefined) return next();
+    if (uploadId === undefined) return next();
+    const isGone = aborted.has(uploadId);
+    if (partNumber !== undefined && !isGone) return storePart(uploadId, context.req, next);
     const names = await readdir(join(uploads, uploadId)).catch(() => null);
-    if (names === null && context.method !== 'POST') {
+    if (isGone || (names === null && context.method !== 'POST')) {
       answer('<Error><Code>NoSuchUpload</Code></Error>');
       context.status = 404;
     } else if (context.method === 'GET') {
@@ -168,6 +194,9 @@ function unfinishedUploads(uploads: string): Middleware {
         });
       answer(`<ListPartsResult>${(await Promise.all(parts)).join('')}</ListPartsResult>`);
     } else if (context.method === 'DELETE') {
+      aborted.add(uploadId);
+      // s3rver fails as a whole where a part's directory goes while it is written.
+      await until(() => (arriving.get(uploadId) ?? 0) === 0, 'no part under way');
       await rm(join(uploads, uploadId), { recursive: true, force: true });
       context.status = 204;
       context.body = null;

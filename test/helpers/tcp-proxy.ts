@@ -22,7 +22,7 @@ interface Pair {
 }
 
 /** @param target asked at each connection: a restarted server has another port */
-export async function startTcpProxy(target: () => number): Promise<TcpProxy> {
+export async function startTcpProxy(target: () => number, host = '127.0.0.1'): Promise<TcpProxy> {
   const pairs = new Set<Pair>();
   const open = new Set<Socket>(); // also those whose other side has gone
   let delayMs = 0;
@@ -41,15 +41,17 @@ export async function startTcpProxy(target: () => number): Promise<TcpProxy> {
     from.on('data', (bytes) => inTurn(() => void to.write(bytes)));
     from.on('end', () => inTurn(() => void to.end()));
     from.on('error', () => undefined);
-    from.on('close', () => {
+    from.on('close', (failed) => {
       open.delete(from);
-      if (!pair.stalled) to.destroy();
       pairs.delete(pair);
+      if (pair.stalled) return;
+      if (failed) to.destroy();
+      else inTurn(() => void to.end()); // after what is still on its way
     });
   };
   const server = createServer((client) => {
     if (refusing) return void client.resetAndDestroy();
-    const upstream = connect(target(), '127.0.0.1');
+    const upstream = connect(target(), host);
     const pair: Pair = { sockets: [client, upstream], stalled: false };
     pairs.add(pair);
     for (const socket of pair.sockets) open.add(socket);

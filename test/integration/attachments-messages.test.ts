@@ -113,6 +113,15 @@ test('an id that is foreign, of another room, attached already, unknown or not r
   expect((await rest.send(owner.token, room, { content: 'x', attachment_ids: [good] })).status).toBe(201);
 });
 
+test('a message has at most ten attachments', async () => {
+  const ids: string[] = [];
+  for (let i = 0; i < 11; i++) ids.push(await uploaded());
+  const refused = await rest.send(owner.token, room, { content: 'x', attachment_ids: ids });
+  expect(refusalOf(refused)).toEqual({ status: 400, code: 'bad_request' });
+  const ten = dataOf(await rest.send(owner.token, room, { content: 'x', attachment_ids: ids.slice(0, 10) }));
+  expect(ten.attachments.map(({ id }) => id)).toEqual(ids.slice(0, 10));
+});
+
 test('of many messages that claim one attachment at once, one has it', async () => {
   const id = await uploaded();
   const answers = await Promise.all(
