@@ -1,0 +1,49 @@
+import { duration, integer } from '../config-values.js';
+import type { Db } from '../store/client.js';
+import { findUser, type NamedUser } from '../store/suspensions.js';
+import { Misused, NotFound } from './command.js';
+
+const REASON_MAX = 500; // as the reasons of bans and reports
+
+/** @throws NotFound */
+export async function userNamed(db: Db, idOrName: string): Promise<NamedUser> {
+  const user = await findUser(db, idOrName);
+  if (user === null) throw new NotFound(`there is no user ${JSON.stringify(idOrName)}`);
+  return user;
+}
+
+/** As {@link userNamed}, of an account that isn't deleted. */
+export async function accountNamed(db: Db, idOrName: string): Promise<NamedUser> {
+  const user = await userNamed(db, idOrName);
+  if (user.deleted) throw new NotFound(`the account of ${user.id} is deleted`);
+  return user;
+}
+
+/** `--for` as milliseconds; null where it isn't given. @throws Misused */
+export function durationOf(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const ms = duration.parse(text);
+  if (ms === undefined) throw new Misused(`--for takes ${duration.allowed}`);
+  return ms;
+}
+
+/** `--reason`; null where it isn't given. @throws Misused */
+export function reasonOf(text: string | undefined): string | null {
+  if (text !== undefined && text.length > REASON_MAX) {
+    throw new Misused(`--reason takes at most ${REASON_MAX} characters`);
+  }
+  return text ?? null;
+}
+
+/** @throws Misused */
+export function countOf(what: string, text: string, max: number): number {
+  const parser = integer(1, max);
+  const count = parser.parse(text);
+  if (count === undefined) throw new Misused(`${what} takes ${parser.allowed}`);
+  return count;
+}
+
+/** When something ends, for people. */
+export function untilText(forMs: number | null): string {
+  return forMs === null ? 'until it is lifted' : `until ${new Date(Date.now() + forMs).toISOString()}`;
+}
