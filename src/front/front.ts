@@ -71,7 +71,7 @@ export async function startFront(options: {
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   const transfer = startTransfer({ ...options, cpu });
   parts.transfer = transfer;
-  parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
+  parts.sessions = createSessions([jwtSecret, ...config.jwt.previousSecrets], config.jwt.expirationMs);
   const database = () =>
     links()
       .stats()
