@@ -1,6 +1,7 @@
 /** `npm run admin -- COMMAND …`. Exits 0, 1 (not found, failed), 64 (usage) or 78 (settings). */
 import { parseArgs } from 'node:util';
 import { audit } from './admin/audit.js';
+import { block, blocks, unblock } from './admin/blocks.js';
 import { type Command, Misused, type Options } from './admin/command.js';
 import { suspend, unsuspend } from './admin/suspensions.js';
 import { loadToolConfig, withDatabase } from './cli-database.js';
@@ -12,7 +13,9 @@ const EXIT_CONFIG = 78; // sysexits.h EX_CONFIG, PROTOCOL §6
 const MISSING_SCHEMA = new Set(['42P01', '42703']); // undefined table, undefined column
 const CLOSE_S = 5;
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map(Object.entries({ suspend, unsuspend, audit }));
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  Object.entries({ suspend, unsuspend, block, unblock, blocks, audit }),
+);
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const complain = (line: string): boolean => process.stderr.write(`${line}\n`);
@@ -23,7 +26,7 @@ function usage(): string {
   return [
     'usage: npm run admin -- COMMAND',
     ...lines.map(([left, does]) => `  ${left.padEnd(width)}  ${does}`),
-    'USER is a username or an id, ROOM an id. A duration is a whole number with s, m, h or d.',
+    'USER is a username or an id, NETWORK an IP address or a CIDR range. A duration is a whole number with s, m, h or d.',
   ].join('\n');
 }
 

@@ -1,4 +1,4 @@
-import { duration, integer } from '../config-values.js';
+import { duration, integer, networks } from '../config-values.js';
 import type { Db } from '../store/client.js';
 import { findUser, type NamedUser } from '../store/suspensions.js';
 import { Misused, NotFound } from './command.js';
@@ -41,6 +41,20 @@ export function countOf(what: string, text: string, max: number): number {
   const count = parser.parse(text);
   if (count === undefined) throw new Misused(`${what} takes ${parser.allowed}`);
   return count;
+}
+
+/** An address or a CIDR range. @throws Misused */
+export function networkOf(text: string): string {
+  const [network, ...more] = text.includes('%') ? [] : (networks.parse(text) ?? []);
+  if (network === undefined || more.length > 0) {
+    throw new Misused(`${JSON.stringify(text)} is no IP address and no CIDR range`);
+  }
+  const [address = ''] = network.split('/');
+  // Clients with such an address are taken for the IPv4 address that it stands for: a block would never match.
+  if (address.includes(':') && new URL(`http://[${address}]`).hostname.startsWith('[::ffff:')) {
+    throw new Misused(`write ${network} as the IPv4 address that it stands for`);
+  }
+  return network;
 }
 
 /** When something ends, for people. */

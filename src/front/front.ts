@@ -4,6 +4,7 @@ import { checkTlsFiles } from '../config-tls.js';
 import type { Mutation } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
+import { createAddressBlocks } from './address-blocks.js';
 import { createCpuPool } from './cpu-pool.js';
 import { createHttp } from './http-server.js';
 import { createFrontMetrics } from './metrics.js';
@@ -60,10 +61,12 @@ export async function startFront(options: {
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
+  const blocks = createAddressBlocks();
   const sockets = createSockets({
     config,
     links,
     metrics,
+    blocks,
     sessions: () => present(parts.sessions),
     log,
     solo: config.redis === null && options.hubPath === null,
@@ -88,6 +91,7 @@ export async function startFront(options: {
     gateway: links(),
     transfer,
     sessions: parts.sessions,
+    blocks,
     health,
     log,
     metrics,

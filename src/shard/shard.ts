@@ -198,6 +198,7 @@ export async function runShard(start: ShardStart): Promise<void> {
       : watchChanges({
           changesSince: (mark) => changesSince(db, mark, config.jwt.expirationMs),
           ended: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
+          blocked: (blocks) => outbox.post({ t: 'blocks_changed', blocks }),
           standings: (changes) => outbox.post({ t: 'standings_changed', changes }),
           report,
         });
