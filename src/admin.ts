@@ -4,6 +4,7 @@ import { audit } from './admin/audit.js';
 import { block, blocks, unblock } from './admin/blocks.js';
 import { type Command, Misused, type Options } from './admin/command.js';
 import { suspend, unsuspend } from './admin/suspensions.js';
+import { eraseUser, exportUser } from './admin/users.js';
 import { loadToolConfig, withDatabase } from './cli-database.js';
 import { openToolDatabase, StoreUnavailable, sqlState } from './store/client.js';
 
@@ -14,7 +15,16 @@ const MISSING_SCHEMA = new Set(['42P01', '42703']); // undefined table, undefine
 const CLOSE_S = 5;
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ suspend, unsuspend, block, unblock, blocks, audit }),
+  Object.entries({
+    suspend,
+    unsuspend,
+    block,
+    unblock,
+    blocks,
+    'export-user': exportUser,
+    'erase-user': eraseUser,
+    audit,
+  }),
 );
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
