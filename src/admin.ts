@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { audit } from './admin/audit.js';
 import { block, blocks, unblock } from './admin/blocks.js';
 import { type Command, Misused, type Options } from './admin/command.js';
+import { forget, retain, retention } from './admin/retention.js';
+import { exportRoom } from './admin/rooms.js';
 import { suspend, unsuspend } from './admin/suspensions.js';
 import { eraseUser, exportUser } from './admin/users.js';
 import { loadToolConfig, withDatabase } from './cli-database.js';
@@ -23,6 +25,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
     blocks,
     'export-user': exportUser,
     'erase-user': eraseUser,
+    retain,
+    forget,
+    retention,
+    'export-room': exportRoom,
     audit,
   }),
 );
@@ -36,7 +42,7 @@ function usage(): string {
   return [
     'usage: npm run admin -- COMMAND',
     ...lines.map(([left, does]) => `  ${left.padEnd(width)}  ${does}`),
-    'USER is a username or an id, NETWORK an IP address or a CIDR range. A duration is a whole number with s, m, h or d.',
+    'USER is a username or an id, ROOM an id, NETWORK an IP address or a CIDR range. A duration is a whole number with s, m, h or d.',
   ].join('\n');
 }
 

@@ -1,5 +1,7 @@
 import { duration, integer, networks } from '../config-values.js';
+import { isUuid, type RoomId } from '../protocol/ids.js';
 import type { Db } from '../store/client.js';
+import { roomExists } from '../store/room-export.js';
 import { findUser, type NamedUser } from '../store/suspensions.js';
 import { Misused, NotFound } from './command.js';
 
@@ -17,6 +19,14 @@ export async function accountNamed(db: Db, idOrName: string): Promise<NamedUser>
   const user = await userNamed(db, idOrName);
   if (user.deleted) throw new NotFound(`the account of ${user.id} is deleted`);
   return user;
+}
+
+/** The room with this id, deleted ones too. @throws NotFound */
+export async function roomNamed(db: Db, id: string): Promise<RoomId> {
+  if (!isUuid(id) || !(await roomExists(db, id as RoomId))) {
+    throw new NotFound(`there is no room ${JSON.stringify(id)}`);
+  }
+  return id as RoomId;
 }
 
 /** `--for` as milliseconds; null where it isn't given. @throws Misused */

@@ -1,15 +1,6 @@
-import type { MessageId, RoomId, UserId } from '../protocol/ids.js';
+import type { RoomId, UserId } from '../protocol/ids.js';
 import { type Db, run } from './client.js';
-import { deleteMessages } from './message-changes.js';
-
-const BATCH = 200; // messages in one transaction: some milliseconds in which their rooms take no message
-
-interface OwnMessage {
-  readonly id: MessageId;
-  readonly room_id: RoomId;
-  /** Of a deleted room, which takes no changes. */
-  readonly closed: boolean;
-}
+import { type Doomed, makeTombstones, TOMBSTONES_BATCH } from './tombstones.js';
 
 /** The rooms that a user would leave without an admin. @throws StoreUnavailable */
 export async function roomsOfLastAdmin(db: Db, user_id: UserId): Promise<RoomId[]> {
@@ -38,34 +29,12 @@ export async function roomsOfLastAdmin(db: Db, user_id: UserId): Promise<RoomId[
  */
 export async function eraseMessages(db: Db, user_id: UserId): Promise<number> {
   let erased = 0;
-  const own = db<OwnMessage[]>`
-    select m.id, m.room_id, h.closed from messages m join room_heads h on h.room_id = m.room_id
+  const own = db<Doomed[]>`
+    select m.id, m.room_id, m.user_id, h.closed from messages m join room_heads h on h.room_id = m.room_id
     where m.user_id = ${user_id} and m.deleted_at is null`;
-  for await (const rows of own.cursor(BATCH)) {
-    const open = rows.filter(({ closed }) => !closed);
-    const orders = open.map(({ id, room_id }) => ({ id, room_id, user_id }));
-    await deleteMessages(db, orders, new Date());
-    const closed = rows.filter((row) => row.closed);
-    if (closed.length > 0)
-      await blankInClosedRooms(
-        db,
-        closed.map(({ id }) => id),
-      );
+  for await (const rows of own.cursor(TOMBSTONES_BATCH)) {
+    await makeTombstones(db, rows);
     erased += rows.length;
   }
   return erased;
-}
-
-/** Nobody sees deleted rooms, and their logs are at an end: the rows are blanked without a rev. */
-async function blankInClosedRooms(db: Db, ids: readonly MessageId[]): Promise<void> {
-  await run(
-    db.begin(async (tx) => {
-      await tx`update message_edits set content = '' where message_id = any (${[...ids]}::uuid[])`;
-      await tx`
-        update messages
-        set content = '', metadata = null, mentions = null, updated_at = clock_timestamp(),
-          deleted_at = clock_timestamp()
-        where id = any (${[...ids]}::uuid[]) and deleted_at is null`;
-    }),
-  );
 }
