@@ -15,6 +15,7 @@ import {
   oneOf,
   origins,
   secretOf,
+  secretsOf,
   text,
   url,
   type ValueParser,
@@ -71,6 +72,8 @@ const DEFAULT_SHARDS_MAX = 22; // with one connection each this fills the defaul
 
 /** Bytes that an HS256 key must have at least (RFC 7518 §3.2: as long as the hash). */
 export const JWT_SECRET_MIN_BYTES = 32;
+
+const JWT_SECRETS_PREVIOUS_MAX = 4; // each costs 6 µs for a token that isn't ours
 
 /** Connections to PostgreSQL that a process with default settings may open, PROTOCOL §6. */
 export const DEFAULT_CONNECTION_BUDGET = 25;
@@ -134,6 +137,7 @@ export const SETTING_SECTIONS = {
   ],
   'Tokens and passwords': [
     'JWT_SECRET',
+    'JWT_SECRET_PREVIOUS',
     'JWT_EXPIRATION',
     'REFRESH_EXPIRATION',
     'PASSWORD_HASH_MEMORY_KIB',
@@ -290,6 +294,11 @@ export const SETTINGS = {
       secret: true,
       defaultNote: 'generated in DATA_DIR in development',
     },
+  ),
+  JWT_SECRET_PREVIOUS: optional(
+    secretsOf(JWT_SECRET_MIN_BYTES, JWT_SECRETS_PREVIOUS_MAX),
+    'Keys that sign nothing, but whose access tokens and links are accepted: what changes JWT_SECRET without signing anybody out.',
+    { secret: true, defaultNote: 'none' },
   ),
   JWT_EXPIRATION: preset(duration, '24h', 'Life of an access token.'),
   REFRESH_EXPIRATION: preset(duration, '30d', 'Life of a refresh token.'),

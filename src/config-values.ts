@@ -55,6 +55,20 @@ export function secretOf(minBytes: number): ValueParser<string> {
   };
 }
 
+/** Up to `max` such secrets, separated by commas; a blank around one would be a part of it, and is a mistake. */
+export function secretsOf(minBytes: number, max: number): ValueParser<readonly string[]> {
+  const one = secretOf(minBytes);
+  return {
+    allowed: `at most ${max} secrets of ${one.allowed}, separated by commas without blanks`,
+    parse: (raw) => {
+      const secrets = raw.split(',');
+      const isList =
+        secrets.length <= max && secrets.every((each) => each === each.trim() && one.parse(each));
+      return isList ? secrets : undefined;
+    },
+  };
+}
+
 /** A number with `s`, `m`, `h` or `d`, as milliseconds; at least one second, at most ten years. */
 export const duration: ValueParser<number> = {
   allowed: 'a whole number with s, m, h or d, such as 24h',

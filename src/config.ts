@@ -44,6 +44,8 @@ export interface Config {
   /** `secret` null: generated in DATA_DIR (never in production). */
   readonly jwt: {
     readonly secret: string | null;
+    /** Sign nothing; what they signed is accepted. */
+    readonly previousSecrets: readonly string[];
     readonly expirationMs: number;
     readonly refreshExpirationMs: number;
   };
@@ -143,6 +145,7 @@ export function loadConfig(
       },
       jwt: {
         secret: values.JWT_SECRET ?? null,
+        previousSecrets: values.JWT_SECRET_PREVIOUS ?? [],
         expirationMs: values.JWT_EXPIRATION,
         refreshExpirationMs: values.REFRESH_EXPIRATION,
       },

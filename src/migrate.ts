@@ -1,8 +1,6 @@
 /** `npm run migrate -- up | down [--all] | status | create NAME`. Exits 0, 1 (failed), 64 (usage) or 78 (settings). */
-import { type Config, loadConfig, readDotEnv } from './config.js';
-import { JWT_SECRET_MIN_BYTES } from './config-settings.js';
-import { type DirectoryInUseError, type DirectoryLock, lockDataDir } from './lib/data-dir-lock.js';
-import { startEmbeddedPostgres } from './store/embedded-postgres.js';
+import { loadToolConfig, withDatabase } from './cli-database.js';
+import type { Config } from './config.js';
 import { createMigration } from './store/migration-files.js';
 import { migrateDown, migrateUp, migrationStatus } from './store/migrations.js';
 import { UnknownSearchLanguage } from './store/search-language.js';
@@ -52,23 +50,6 @@ async function status(url: string): Promise<void> {
   if (rows.length === 0) say('no migrations');
 }
 
-/**
- * Runs with the embedded cluster: the running one, where a server has it, else one of its own, under the server's
- * lock, so that no server adopts what is about to be stopped.
- */
-async function withEmbeddedDatabase(dataDir: string, run: (url: string) => Promise<void>): Promise<void> {
-  const lock = await lockDataDir(dataDir).catch((error: DirectoryInUseError): DirectoryLock | null => {
-    if (error.code === 'DIRECTORY_IN_USE') return null;
-    throw error;
-  });
-  try {
-    const cluster = await startEmbeddedPostgres({ dataDir, log: () => {} });
-    await run(cluster.url).finally(() => (cluster.adopted ? undefined : cluster.stop()));
-  } finally {
-    lock?.release();
-  }
-}
-
 async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'create' && args[1] !== undefined && args.length === 2) {
     for (const path of await createMigration(args[1])) say(`created ${path}`);
@@ -79,19 +60,13 @@ async function main(args: readonly string[]): Promise<number> {
     complain(USAGE);
     return EXIT_USAGE;
   }
-  readDotEnv();
-  // Migrations sign no tokens: they run in production without its key.
-  const loaded = loadConfig({
-    ...process.env,
-    JWT_SECRET: process.env.JWT_SECRET || 'x'.repeat(JWT_SECRET_MIN_BYTES),
-  });
+  const loaded = loadToolConfig();
   if (!loaded.ok) {
     for (const mistake of loaded.mistakes) complain(mistake);
     return EXIT_CONFIG;
   }
   const { config } = loaded;
-  const run = (url: string): Promise<void> => command(url, config);
-  await (config.database ? run(config.database.url) : withEmbeddedDatabase(config.dataDir, run));
+  await withDatabase(config, (url) => command(url, config));
   return 0;
 }
 

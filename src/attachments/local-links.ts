@@ -29,21 +29,30 @@ export interface GrantSigner {
   read(token: string, nowMs: number): Grant | null;
 }
 
-export function grantSigner(secret: string): GrantSigner {
-  const key = Buffer.from(hkdfSync('sha256', secret, '', INFO, KEY_BYTES));
-  const mac = (body: string): Buffer => createHmac('sha256', key).update(body).digest();
+/** @param previous secrets that sign nothing; what they signed is read */
+export function grantSigner(secret: string, previous: readonly string[] = []): GrantSigner {
+  const own = macOf(secret);
+  const macs = [own, ...previous.map(macOf)];
   return {
     sign(grant) {
       const body = Buffer.from(JSON.stringify(grant)).toString('base64url');
-      return `${body}.${mac(body).toString('base64url')}`;
+      return `${body}.${own(body).toString('base64url')}`;
     },
     read(token, nowMs) {
       const [body = '', signature = '', ...rest] = token.slice(0, TOKEN_MAX_CHARACTERS).split('.');
       const given = Buffer.from(signature, 'base64url');
-      const right = mac(body);
-      if (rest.length > 0 || given.length !== right.length || !timingSafeEqual(given, right)) return null;
+      if (rest.length > 0 || !macs.some((mac) => isSame(given, mac(body)))) return null;
       const grant = JSON.parse(Buffer.from(body, 'base64url').toString('utf8')) as Grant;
       return grant.until * 1_000 > nowMs ? grant : null;
     },
   };
+}
+
+function macOf(secret: string): (body: string) => Buffer {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', INFO, KEY_BYTES));
+  return (body) => createHmac('sha256', key).update(body).digest();
+}
+
+function isSame(given: Buffer, right: Buffer): boolean {
+  return given.length === right.length && timingSafeEqual(given, right);
 }

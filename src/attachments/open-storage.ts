@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Config } from '../config.js';
-import { grantSigner } from './local-links.js';
+import { type GrantSigner, grantSigner } from './local-links.js';
 import { type LocalStorage, localStorage } from './local-storage.js';
 import { s3Links } from './s3-links.js';
 import type { LinkSigner, ObjectStorage } from './storage-port.js';
@@ -25,7 +25,12 @@ export function openLinks(config: Config, jwtSecret: string): LinkSigner {
   return config.storage.type === 'local' ? openLocal(config, jwtSecret) : s3Links(config.storage);
 }
 
+/** Signs the links to local storage. */
+export function linkSigner({ jwt }: Config, jwtSecret: string): GrantSigner {
+  return grantSigner(jwtSecret, jwt.previousSecrets);
+}
+
 function openLocal(config: Config, jwtSecret: string): LocalStorage {
   const { publicUrl } = config.attachments;
-  return localStorage(join(config.dataDir, DIRECTORY), grantSigner(jwtSecret), publicUrl);
+  return localStorage(join(config.dataDir, DIRECTORY), linkSigner(config, jwtSecret), publicUrl);
 }

@@ -50,9 +50,12 @@ export interface SignedIn {
 export interface Accounts {
   /** @throws Refusal `conflict` with `field` email or username */
   register(body: RegisterBody, device: string | null): Promise<SignedIn>;
-  /** @throws Refusal `invalid_credentials`, the same for a wrong password and an unknown email */
+  /**
+   * @throws Refusal `invalid_credentials`, the same for a wrong password and an unknown email; `forbidden` to whoever
+   * knows the password of a suspended account
+   */
   login(credentials: Pick<LoginBody, 'email' | 'password'>, device: string | null): Promise<SignedIn>;
-  /** @throws Refusal `token_reused`, `token_expired` or `unauthenticated` */
+  /** @throws Refusal `token_reused`, `token_expired`, `unauthenticated`, or `forbidden` for a suspended account */
   refresh(refresh_token: string): Promise<SignedIn>;
   /** Ends the caller's session; a repeat does nothing. */
   logout(caller: Caller): Promise<void>;
@@ -89,7 +92,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
     };
   };
 
-  /** Null where the hash was replaced after it was read. @throws Refusal `invalid_credentials` */
+  /** Null where the account changed after it was read. @throws Refusal `invalid_credentials` or `forbidden` */
   const open = async (
     { email, password }: Pick<LoginBody, 'email' | 'password'>,
     session: NewSession,
@@ -98,7 +101,8 @@ export function createAccounts(options: AccountsOptions): Accounts {
     const found = await store.credentialsByEmail(email);
     const verified = await hasher.verify(password, found?.password_hash ?? unknown);
     if (found === null || !verified) throw new Refusal('invalid_credentials');
-    const { account, password_hash } = found;
+    const { account, password_hash, suspended_until_ms } = found;
+    if (suspended_until_ms !== null) throw suspended(suspended_until_ms);
     if (!(await store.openSession(account.id, password_hash, session))) return null;
     if (hasher.isOutdated(password_hash)) await rehash(account.id, password, password_hash);
     return account;
@@ -206,8 +210,15 @@ function decoy(hasher: PasswordHasher): () => Promise<string> {
 /** A used token counts as reused whatever became of its session, so that every copy gets the same answer. */
 function refreshRefusal(state: RefreshTokenState | null): Refusal {
   if (state?.used) return new Refusal('token_reused');
+  if (state !== null && state.suspended_until_ms !== null) return suspended(state.suspended_until_ms);
   if (state?.session_expired && !state.session_ended) return new Refusal('token_expired');
   return new Refusal('unauthenticated', { sentence: 'This refresh token is not valid.' });
+}
+
+/** @param untilMs epoch ms, Infinity for ever */
+function suspended(untilMs: number): Refusal {
+  const until = Number.isFinite(untilMs) ? ` until ${new Date(untilMs).toISOString()}` : '';
+  return new Refusal('forbidden', { sentence: `This account is suspended${until}.` });
 }
 
 function wrongCurrentPassword(): Refusal {

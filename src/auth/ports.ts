@@ -23,6 +23,14 @@ export interface NewAccount {
   readonly password_hash: string;
 }
 
+/** What a password is checked against. */
+export interface Credentials {
+  readonly account: Account;
+  readonly password_hash: string;
+  /** Until when the user may not log in: epoch ms, Infinity for ever; null where he may. */
+  readonly suspended_until_ms: number | null;
+}
+
 /** A session to be opened, with the first refresh token of its family. */
 export interface NewSession {
   readonly id: SessionId;
@@ -49,6 +57,8 @@ export interface RefreshTokenState {
   readonly used: boolean;
   readonly session_ended: boolean;
   readonly session_expired: boolean;
+  /** As in {@link Credentials}. */
+  readonly suspended_until_ms: number | null;
 }
 
 export interface PasswordChange {
@@ -71,10 +81,10 @@ export interface AccountStore {
     session: NewSession,
   ): Promise<{ ok: true; account: Account } | { ok: false; taken: 'email' | 'username' }>;
   /** Emails are compared without regard to case. */
-  credentialsByEmail(email: string): Promise<{ account: Account; password_hash: string } | null>;
+  credentialsByEmail(email: string): Promise<Credentials | null>;
   passwordHashOf(user_id: UserId): Promise<string | null>;
   accountById(user_id: UserId): Promise<Account | null>;
-  /** Opens a session if the user's password hash is still `password_hash`; false otherwise. */
+  /** Opens a session if the user's password hash is still `password_hash` and he isn't suspended; false otherwise. */
   openSession(user_id: UserId, password_hash: string, session: NewSession): Promise<boolean>;
   /**
    * Spends one refresh token for the next and extends the session to `lifetimeMs` from now. Of calls with

@@ -62,7 +62,8 @@ export function openApi(version: string): OpenApi {
       title: 'Parley',
       version,
       description:
-        'Rooms with durable, gapless, ordered messages. Every answer bears `x-request-id`; 429 and 503 bear `retry-after`.',
+        'Rooms with durable, gapless, ordered messages. Every answer bears `x-request-id`; 429 and 503 bear `retry-after`. ' +
+        'From an address that the operators have blocked every answer but health is 403 `forbidden`.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/api/v1' }],

@@ -4,6 +4,7 @@ import { checkTlsFiles } from '../config-tls.js';
 import type { Mutation } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
+import { createAddressBlocks } from './address-blocks.js';
 import { createCpuPool } from './cpu-pool.js';
 import { createHttp } from './http-server.js';
 import { createFrontMetrics } from './metrics.js';
@@ -62,10 +63,12 @@ export async function startFront(options: {
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
+  const blocks = createAddressBlocks();
   const sockets = createSockets({
     config,
     links,
     metrics,
+    blocks,
     sessions: () => present(parts.sessions),
     log,
     solo: config.redis === null && options.hubPath === null,
@@ -73,7 +76,7 @@ export async function startFront(options: {
   parts.links = startShards({ ...options, cpu, events: sockets.events });
   const transfer = startTransfer({ ...options, cpu });
   parts.transfer = transfer;
-  parts.sessions = createSessions(jwtSecret, config.jwt.expirationMs);
+  parts.sessions = createSessions([jwtSecret, ...config.jwt.previousSecrets], config.jwt.expirationMs);
   const database = () =>
     links()
       .stats()
@@ -90,6 +93,7 @@ export async function startFront(options: {
     gateway: links(),
     transfer,
     sessions: parts.sessions,
+    blocks,
     health,
     log,
     metrics,

@@ -7,6 +7,7 @@ import type { Caller, OverLimit } from '../ipc/messages.js';
 import { type Problem, problem, Refusal } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
 import { validator } from '../protocol/validate.js';
+import { type AddressBlocks, blockedAddress } from './address-blocks.js';
 import { type AnswerPolicy, answerPolicy } from './answer-policy.js';
 import { attachmentRoutes, relay as relayTransfer } from './attachment-routes.js';
 import { type AddressReader, addressReader } from './client-address.js';
@@ -25,6 +26,7 @@ export interface HttpDeps {
   readonly gateway: ShardGateway;
   readonly transfer: TransferLink;
   readonly sessions: SessionRegistry;
+  readonly blocks: AddressBlocks;
   readonly health: HealthView;
   readonly log: Logger;
   readonly metrics: FrontMetrics;
@@ -47,6 +49,8 @@ interface Head {
 }
 
 const PREFIX = '/api/v1';
+/** Also from blocked addresses: a range that takes in the balancer's must not have every node taken for dead. */
+const HEALTH = `${PREFIX}/health`;
 /** Requests of nobody are limited by address, as those of so many users: documents, and tokens that are no good. */
 const USERS_BEHIND_AN_ADDRESS = 10;
 const METHODS = ['get', 'post', 'put', 'patch', 'del'] as const;
@@ -74,19 +78,20 @@ export function createHttp(deps: HttpDeps): (app: TemplatedApp) => void {
 
 function register(app: TemplatedApp, context: Context): void {
   const methods = new Map<string, string[]>();
-  /** No handler sees a request whose end can be read in two ways; its connection is closed. */
+  /** No handler sees a request whose end can be read in two ways; its connection is closed. Nor one from a blocked address. */
   const guarded =
-    (handle: Handler) =>
+    (handle: Handler, isHealth = false) =>
     (res: HttpResponse, req: HttpRequest): void => {
       const exchange = openExchange(res, req, context.policy);
       // Closed without an answer: behind one, uWebSockets would go on with what it takes for the next request.
       if (isAmbiguous(req)) res.close();
+      else if (!isHealth && isBlocked(res, req, context)) exchange.refuse(blockedAddress(), { close: true });
       else handle(exchange, res, req);
     };
   const on = (method: Route['method'], path: string, handle: Handler): void => {
     const name = method === 'delete' ? 'del' : method;
     methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-    app[name](path, guarded(handle));
+    app[name](path, guarded(handle, path.startsWith(HEALTH)));
   };
 
   const streaming = streamingRoutes(context);
@@ -119,6 +124,10 @@ function register(app: TemplatedApp, context: Context): void {
     '/*',
     guarded((exchange, _res, req) => preflight(exchange, req, context.policy.cors)),
   );
+}
+
+function isBlocked(res: HttpResponse, req: HttpRequest, { blocks, addressOf }: Context): boolean {
+  return blocks.any() && blocks.has(addressOf(res, req.getHeader('x-forwarded-for')));
 }
 
 /** The API's documents, made once; the page is outside of the prefix. */
@@ -310,7 +319,7 @@ function registerHealth(
   on: (method: 'get', path: string, handle: Handler) => void,
   { health }: HttpDeps,
 ): void {
-  on('get', `${PREFIX}/health/live`, (exchange) => {
+  on('get', `${HEALTH}/live`, (exchange) => {
     const data = { status: 'ok', timestamp: new Date().toISOString() };
     exchange.answer({ status: 200, body: JSON.stringify({ success: true, data }) });
   });
@@ -328,6 +337,6 @@ function registerHealth(
           : { status: 503, body: failureBody(problem('unavailable'), exchange.requestId, data) },
       );
     };
-  on('get', `${PREFIX}/health`, report(true));
-  on('get', `${PREFIX}/health/ready`, report(false));
+  on('get', HEALTH, report(true));
+  on('get', `${HEALTH}/ready`, report(false));
 }

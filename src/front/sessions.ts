@@ -20,9 +20,11 @@ export interface Sessions extends SessionRegistry {
  * Verifies access tokens. A token that is signed and in date is good unless its session has ended, and the
  * sessions that ended within a token's life are all in memory: a check never waits, also when 10,000 clients
  * come back at once.
+ *
+ * @param jwtSecrets of which one signed a token
  */
 export function createSessions(
-  jwtSecret: string,
+  jwtSecrets: readonly string[],
   tokenLifeMs: number,
   limits = { endedMax: ENDED_MAX, staleMs: STALE_MS },
 ): Sessions {
@@ -50,7 +52,7 @@ export function createSessions(
 
   return {
     check(token) {
-      const verified = verifyAccessToken(token, jwtSecret);
+      const verified = verifyAccessToken(token, ...jwtSecrets);
       if (!verified.ok) return verified;
       if (gone.has(verified.caller.sid)) return { ok: false, code: 'unauthenticated' };
       if (performance.now() - heardAt > limits.staleMs) return { ok: false, code: 'unavailable' };

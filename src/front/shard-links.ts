@@ -46,6 +46,7 @@ export interface ShardEvents {
   toUser(event: Extract<ToFront, { t: 'to_user' }>, json: Uint8Array, msgpack: Uint8Array): void;
   revoke(event: Extract<ToFront, { t: 'revoke' }>): void;
   standingsChanged(event: Extract<ToFront, { t: 'standings_changed' }>): void;
+  blocksChanged(event: Extract<ToFront, { t: 'blocks_changed' }>): void;
   presenceHeard(event: Extract<ToFront, { t: 'presence_heard' }>): void;
   sessionsEnded(event: Extract<ToFront, { t: 'sessions_ended' }>): void;
   statuses(event: Extract<ToFront, { t: 'statuses' }>): void;
@@ -269,6 +270,8 @@ export function startShards(options: {
         return events.revoke(message);
       case 'standings_changed':
         return events.standingsChanged(message);
+      case 'blocks_changed':
+        return events.blocksChanged(message);
       case 'presence_heard':
         return events.presenceHeard(message);
       case 'sessions_ended':

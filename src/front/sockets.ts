@@ -22,6 +22,7 @@ import {
   RESUME_ROOMS_MAX,
   SYNC_LIMIT_MAX,
 } from '../protocol/requests.js';
+import type { AddressBlocks } from './address-blocks.js';
 import { answerPolicy } from './answer-policy.js';
 import { addressReader } from './client-address.js';
 import { countConnections } from './connection-counts.js';
@@ -69,6 +70,7 @@ export function createSockets(deps: {
   readonly links: () => ShardLinks;
   readonly sessions: () => Sessions;
   readonly metrics: FrontMetrics;
+  readonly blocks: AddressBlocks;
   readonly log: Logger;
   /** There are no other nodes. */
   readonly solo: boolean;
@@ -256,6 +258,7 @@ export function createSockets(deps: {
     policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
     sessions: { check: (token) => deps.sessions().check(token) },
+    blocked: deps.blocks.has,
     full: (address) => counts.tooMany(address, false),
     tooMany,
     accepting: () => !leaving,
@@ -371,6 +374,10 @@ export function createSockets(deps: {
       // At once too, as the shard may be starting again.
       for (const { room_id, user_id, ended, at_ms } of changes)
         if (ended && room_id !== null) revoke(room_id, user_id, at_ms);
+    },
+    blocksChanged({ blocks }) {
+      deps.blocks.replace(blocks);
+      for (const socket of sockets.values()) if (deps.blocks.has(socket.address)) close(socket, 'blocked');
     },
     sessionsEnded({ ended, watched }) {
       const fresh = watched ? deps.sessions().heard(ended) : deps.sessions().end(ended);

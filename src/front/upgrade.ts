@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
 import { type Problem, problem } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
+import { blockedAddress } from './address-blocks.js';
 import type { AnswerPolicy } from './answer-policy.js';
 import type { AddressReader } from './client-address.js';
 import { openExchange } from './http-exchange.js';
@@ -12,6 +13,8 @@ export interface UpgradeDeps {
   readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
   readonly sessions: SessionRegistry;
+  /** Whether nobody may come from this address. */
+  readonly blocked: (address: string) => boolean;
   /** Whether one more socket of this address is one too many. */
   readonly full: (address: string) => boolean;
   /** Whether one more of this user is, or one more of the address that hasn't said whose it is. */
@@ -55,6 +58,7 @@ export function upgradeHandler(deps: UpgradeDeps) {
 
     if (!deps.accepting()) return refuse(problem('unavailable'));
     if (!deps.policy.cors.originAllowed(origin, req.getHeader('host'))) return refuse(problem('forbidden'));
+    if (deps.blocked(address)) return refuse(blockedAddress());
     if (deps.full(address)) return refuse(problem('rate_limited'));
     const header = authorization === '' ? null : bearerToken(authorization);
     if (authorization !== '') {

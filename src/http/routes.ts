@@ -143,12 +143,12 @@ export const ROUTES = {
   login: open('/auth/login', LoginBody, {
     summary: 'Sign in',
     data: SignedIn,
-    errors: ['invalid_credentials'],
+    errors: ['invalid_credentials', 'forbidden'],
   }),
   refresh: open('/auth/refresh', RefreshBody, {
     summary: 'Spend a refresh token for new tokens; spending it twice ends the session',
     data: SignedIn,
-    errors: ['unauthenticated', 'token_expired', 'token_reused'],
+    errors: ['unauthenticated', 'token_expired', 'token_reused', 'forbidden'],
   }),
   logout: write('post', '/auth/logout', 'caller', {
     summary: 'End this session everywhere; its sockets close with 4010',

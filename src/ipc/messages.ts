@@ -133,6 +133,12 @@ export interface StandingChange {
   readonly at_ms: number;
 }
 
+/** From where nobody may come: an address, or a CIDR range. `until_ms`: epoch ms, null for ever. */
+export interface AddressBlock {
+  readonly network: string;
+  readonly until_ms: number | null;
+}
+
 /** What other shards of the process must hear of. */
 export interface Notice {
   readonly kind: 'user_changed';
@@ -227,6 +233,8 @@ export type ToFront =
     }
   /** What the watch over the database found. */
   | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  /** All blocks, where they are others than before. */
+  | { readonly t: 'blocks_changed'; readonly blocks: readonly AddressBlock[] }
   /** Presence on another node. */
   | { readonly t: 'presence_heard'; readonly news: PresenceNews }
   /** These sessions have ended; `watched` if it comes from the watch over the database, also when there is none. */

@@ -94,6 +94,7 @@ export class Refusal extends Error {
 
 /** WebSocket close codes (PROTOCOL §3). */
 export const CLOSE_CODES = {
+  blocked: 1008,
   restarting: 1012,
   bad_frames: 4002,
   not_authenticated: 4003,

@@ -1,4 +1,4 @@
-import type { EndedSession, StandingChange } from '../ipc/messages.js';
+import type { AddressBlock, EndedSession, StandingChange } from '../ipc/messages.js';
 
 const POLL_MS = 400; // what any node commits is known on all within a second (I9), whatever the bus does
 
@@ -9,6 +9,8 @@ export type ChangeMark = string;
 export interface Changes {
   readonly ended: readonly EndedSession[];
   readonly standings: readonly (StandingChange & { readonly id: string })[];
+  /** All blocks; null: they are those of the mark. */
+  readonly blocks: readonly AddressBlock[] | null;
   readonly mark: ChangeMark;
 }
 
@@ -19,12 +21,14 @@ export interface ChangeWatchOptions {
   readonly ended: (ended: readonly EndedSession[]) => void;
   /** Gets every change of a standing once. */
   readonly standings: (changes: readonly StandingChange[]) => void;
+  /** Gets all blocks whenever they have changed, and at first; before `ended`, so that whoever waits for that has both. */
+  readonly blocked: (blocks: readonly AddressBlock[]) => void;
   readonly report: (error: unknown) => void;
 }
 
 /**
- * Watches the database for sessions that end and standings that change, on this node or another: the signals of the bus
- * are faster, this is certain. Returns what stops it.
+ * Watches the database for sessions that end, standings that change and addresses that are blocked, on this node or
+ * another: the signals of the bus are faster where there are any, this is certain. Returns what stops it.
  */
 export function watchChanges(options: ChangeWatchOptions): () => void {
   let mark: ChangeMark | null = null;
@@ -33,6 +37,7 @@ export function watchChanges(options: ChangeWatchOptions): () => void {
   let stopped = false;
 
   function take(changes: Changes): void {
+    if (changes.blocks !== null) options.blocked(changes.blocks);
     options.ended(changes.ended.filter(({ sid }) => !known.has(sid)));
     const fresh = changes.standings.filter(({ id }) => !known.has(id));
     if (fresh.length > 0) options.standings(fresh.map(({ id: _, ...change }) => change));

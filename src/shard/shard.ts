@@ -50,6 +50,7 @@ import { pinsOf } from '../store/pins.js';
 import { presenceStore } from '../store/presence.js';
 import { profileStore } from '../store/profiles.js';
 import { advanceReadMarks } from '../store/read-marks.js';
+import { sweepRetention } from '../store/retention.js';
 import { roomStore } from '../store/room-store.js';
 import { purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
@@ -68,6 +69,7 @@ import { createOutbox } from './outbox.js';
 import { createShardPresence } from './presence.js';
 import { connectRelay } from './relay.js';
 import { createRequestLimits } from './request-limits.js';
+import { startRetention } from './retention.js';
 import { createRoomTurns } from './room-turns.js';
 import { connectSignals } from './signals.js';
 
@@ -198,6 +200,7 @@ export async function runShard(start: ShardStart): Promise<void> {
       : watchChanges({
           changesSince: (mark) => changesSince(db, mark, config.jwt.expirationMs),
           ended: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
+          blocked: (blocks) => outbox.post({ t: 'blocks_changed', blocks }),
           standings: (changes) => outbox.post({ t: 'standings_changed', changes }),
           report,
         });
@@ -209,6 +212,14 @@ export async function runShard(start: ShardStart): Promise<void> {
           purgeSessions: (before) => purgeSessions(db, before),
           purgeStandings: (before) => purgeStandingChanges(db, before),
           tokenLifeMs: config.jwt.expirationMs,
+          report,
+        });
+  const stopRetention =
+    shard !== 0
+      ? () => {}
+      : startRetention({
+          sweep: (stopped) => sweepRetention(db, stopped),
+          swept: (messages) => log.info({ event: 'retention_swept', messages }),
           report,
         });
   const handlers: Record<ShardRoute, HttpHandler> = {
@@ -385,6 +396,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   typing.close();
   receipts.close();
   stopHousekeeping();
+  stopRetention();
   sequencer.close();
   await Promise.all([bus.close(), limits.close()]);
   writer.close();

@@ -1,4 +1,5 @@
-import type { EndedSession, StandingChange } from '../ipc/messages.js';
+import type { AddressBlock, EndedSession, StandingChange } from '../ipc/messages.js';
+import { BLOCKS_MAX } from './address-blocks.js';
 import { type Db, run } from './client.js';
 
 const COMMIT_LAG_MS = 30_000; // an end of a session is read by its time, and may commit this long after it
@@ -12,24 +13,28 @@ interface ChangesRow {
   readonly oldest: string;
   readonly ended: EndedSession[];
   readonly standings: (StandingChange & { id: string; txid: string })[];
+  readonly blocks_version: string;
+  readonly blocks: AddressBlock[] | null;
 }
 
 /** What was committed since a mark; some of it may have been given before. */
 export interface ChangesFound {
   readonly ended: readonly EndedSession[];
   readonly standings: readonly (StandingChange & { readonly id: string })[];
+  /** All blocks; null: they are those of the mark. */
+  readonly blocks: readonly AddressBlock[] | null;
   readonly mark: string;
 }
 
 /**
- * The sessions that ended and the standings that changed, in one round trip. Of a standing it says whether it has
+ * The sessions that ended, the standings that changed and the blocks if they did, in one round trip. Of a standing it says whether it has
  * ended by what holds now, so that somebody who has come back isn't cut off.
  *
  * @param lookBackMs how far back the first look goes for sessions: the life of an access token
  * @throws StoreUnavailable
  */
 export async function changesSince(db: Db, mark: string | null, lookBackMs: number): Promise<ChangesFound> {
-  const [sinceMs = null, oldest = null, lastId = '0'] = mark?.split(' ') ?? [];
+  const [sinceMs = null, oldest = null, lastId = '0', version = null] = mark?.split(' ') ?? [];
   const [row] = await run(db<ChangesRow[]>`
     select extract(epoch from now())::float8 * 1000 as now_ms, pg_snapshot_xmin(pg_current_snapshot())::text as oldest,
       (
@@ -47,13 +52,21 @@ export async function changesSince(db: Db, mark: string | null, lookBackMs: numb
         from (${standingRows(db, oldest, lastId)}) c
         left join rooms r on r.id = c.room_id
         left join room_members rm on rm.room_id = c.room_id and rm.user_id = c.user_id
-      ) as standings`);
+      ) as standings,
+      v.version::text as blocks_version,
+      case when v.version is distinct from ${version}::bigint then (
+        select coalesce(json_agg(json_build_object('network', abbrev(b.network::inet), 'until_ms',
+          case when isfinite(b.expires_at) then extract(epoch from b.expires_at)::float8 * 1000 end)), '[]')
+        from (select * from address_blocks order by created_at limit ${BLOCKS_MAX}) b
+      ) end as blocks
+    from address_blocks_version v`);
   if (row === undefined) throw new Error('a select without its row');
-  const { now_ms, ended, standings } = row;
+  const { now_ms, ended, standings, blocks, blocks_version } = row;
   return {
     ended,
     standings: standings.map(({ txid: _, ...change }) => change),
-    mark: `${now_ms - COMMIT_LAG_MS} ${nextPlace(row)}`,
+    blocks,
+    mark: `${now_ms - COMMIT_LAG_MS} ${nextPlace(row)} ${blocks_version}`,
   };
 }
 

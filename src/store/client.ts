@@ -18,6 +18,9 @@ const RECONNECT_MAX_S = 1; // so that recovery follows the database's return wit
  * row, until statistics are next gathered. Without the time for compiling, which a disabled scan's cost would invite.
  */
 const BY_INDEX = { enable_seqscan: 'off', jit: 'off' };
+const TOOL_CONNECT_TIMEOUT_S = 10;
+const TOOL_IDLE_MS = 60_000; // a cursor whose reader hangs: it keeps the database from tidying up
+const BIGINT = { to: 20, from: [20], parse: Number, serialize: String };
 
 /** Opens a pool; connections are made when needed. Numbers of 64 bits come as JavaScript numbers. */
 export function openDatabase(url: string, connections: number, name: string): Db {
@@ -33,7 +36,18 @@ export function openDatabase(url: string, connections: number, name: string): Db
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       ...BY_INDEX,
     },
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    types: { bigint: BIGINT },
+  });
+}
+
+/** Opens connections for a command line, which may take its time: its reads can be whole tables. */
+export function openToolDatabase(url: string, name: string): Db {
+  return postgres(url, {
+    max: 2, // one reads by a cursor, the other writes
+    connect_timeout: TOOL_CONNECT_TIMEOUT_S,
+    onnotice: () => {},
+    connection: { application_name: name, idle_in_transaction_session_timeout: TOOL_IDLE_MS, jit: 'off' },
+    types: { bigint: BIGINT },
   });
 }
 

@@ -16,8 +16,8 @@ import { type Db, run } from './client.js';
 const PURGE_BATCH = 1_000; // rows in one statement, well within its 10 s also with a year of tokens each
 
 /**
- * Opens a session with its first refresh token, if the user's password hash is still `password_hash`. The lock
- * on the user makes it come before or after a change of password, never across one.
+ * Opens a session with its first refresh token, if the user's password hash is still `password_hash` and he isn't
+ * suspended. The lock on the user makes it come before or after a change of either, never across one.
  * @throws StoreUnavailable
  */
 export async function openSession(
@@ -30,6 +30,7 @@ export async function openSession(
     with owner as (
       select id from users
       where id = ${user_id} and password_hash = ${password_hash} and deleted_at is null
+        and (suspended_until is null or suspended_until <= now())
       for share
     ), opened as (
       insert into sessions (id, user_id, device, expires_at)
@@ -95,8 +96,10 @@ export async function rotateRefreshToken(
 export async function refreshTokenState(db: Db, hash: Uint8Array): Promise<RefreshTokenState | null> {
   const [row] = await run(db<RefreshTokenState[]>`
     select t.session_id, s.user_id, t.used_at is not null as used,
-           s.revoked_at is not null as session_ended, s.expires_at <= now() as session_expired
-    from refresh_tokens t join sessions s on s.id = t.session_id
+           s.revoked_at is not null as session_ended, s.expires_at <= now() as session_expired,
+           case when u.suspended_until > now() then extract(epoch from u.suspended_until)::float8 * 1000 end
+             as suspended_until_ms
+    from refresh_tokens t join sessions s on s.id = t.session_id join users u on u.id = s.user_id
     where t.token_hash = ${hash}`);
   return row ?? null;
 }

@@ -1,4 +1,4 @@
-import type { Account, AccountStore, NewAccount, NewSession } from '../auth/ports.js';
+import type { Account, AccountStore, Credentials, NewAccount, NewSession } from '../auth/ports.js';
 import type { UserId } from '../protocol/ids.js';
 import { type Db, run, violatedConstraint } from './client.js';
 import {
@@ -58,17 +58,16 @@ export async function createAccount(
  * The account with this email, in any case, and its password hash.
  * @throws StoreUnavailable
  */
-export async function credentialsByEmail(
-  db: Db,
-  email: string,
-): Promise<{ account: Account; password_hash: string } | null> {
-  const [row] = await run(db<(Account & { password_hash: string })[]>`
-    select id, username, email, avatar_url, status as chosen_status, last_seen_at, created_at, password_hash
+export async function credentialsByEmail(db: Db, email: string): Promise<Credentials | null> {
+  const [row] = await run(db<(Account & Omit<Credentials, 'account'>)[]>`
+    select id, username, email, avatar_url, status as chosen_status, last_seen_at, created_at, password_hash,
+      case when suspended_until > now() then extract(epoch from suspended_until)::float8 * 1000 end
+        as suspended_until_ms
     from users
     where lower(email) = lower(${email}) and deleted_at is null`);
   if (row === undefined) return null;
-  const { password_hash, ...account } = row;
-  return { account, password_hash };
+  const { password_hash, suspended_until_ms, ...account } = row;
+  return { account, password_hash, suspended_until_ms };
 }
 
 /** @throws StoreUnavailable */

@@ -1,6 +1,5 @@
 import { isHopeless } from '../attachments/file-types.js';
-import { grantSigner } from '../attachments/local-links.js';
-import { openStorage } from '../attachments/open-storage.js';
+import { linkSigner, openStorage } from '../attachments/open-storage.js';
 import { presentation } from '../attachments/presentation.js';
 import { StorageUnavailable } from '../attachments/storage-port.js';
 import { TRANSFER_CONNECTIONS } from '../config-settings.js';
@@ -49,7 +48,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
   };
   const db = openDatabase(start.databaseUrl, TRANSFER_CONNECTIONS, 'parley-transfer');
   const { storage, local } = await openStorage(config, jwtSecret);
-  const grants = local === null ? null : grantSigner(jwtSecret);
+  const grants = local === null ? null : linkSigner(config, jwtSecret);
   const store = attachmentStore(db);
   const collector = startCollector(store, storage, report);
   const { urlLifeMs, quotaBytes, allowedTypes } = config.attachments;

@@ -98,6 +98,7 @@ test('a change that commits long after others is found, and each is told once', 
   const stop = watchChanges({
     changesSince: (mark) => look(mark),
     ended: () => undefined,
+    blocked: () => undefined,
     standings: (changes) => heard.push(...changes.map(({ user_id }) => String(user_id))),
     report: (error) => heard.push(String(error)),
   });

@@ -35,7 +35,12 @@ describe('the configuration', () => {
         publicUrl: null,
         quotaBytes: 0,
       },
-      jwt: { secret: null, expirationMs: 86_400_000, refreshExpirationMs: 30 * 86_400_000 },
+      jwt: {
+        secret: null,
+        previousSecrets: [],
+        expirationMs: 86_400_000,
+        refreshExpirationMs: 30 * 86_400_000,
+      },
       processes: 1,
       shards,
       dbPoolSize: defaultDbPoolSize(shards),
@@ -209,6 +214,21 @@ describe('the configuration', () => {
     const needed = ['STORAGE_ENDPOINT', 'STORAGE_BUCKET', 'STORAGE_ACCESS_KEY', 'STORAGE_SECRET_KEY'];
     expect(mistakesOf({ STORAGE_TYPE: 'minio' }).map((line) => line.split(':')[0])).toEqual(needed);
     expect(mistakesOf(keys)[0]).toMatch(/^STORAGE_TYPE: is "local", yet STORAGE_BUCKET/);
+  });
+
+  it('takes former secrets as a list, of which none is short or has a blank around it', () => {
+    const others = `${SECRET},${SECRET}-too`;
+    expect(load({ JWT_SECRET_PREVIOUS: others }).jwt.previousSecrets).toEqual(others.split(','));
+    for (const bad of [
+      `${SECRET},short`,
+      `${SECRET}, ${SECRET}`,
+      `${SECRET},`,
+      Array(5).fill(SECRET).join(','),
+    ]) {
+      const [line, ...more] = mistakesOf({ JWT_SECRET_PREVIOUS: bad });
+      expect(line).toMatch(/^JWT_SECRET_PREVIOUS: its value \(\d+ bytes, not shown\) is not allowed/);
+      expect(more).toEqual([]);
+    }
   });
 
   it('in production has no development defaults', () => {

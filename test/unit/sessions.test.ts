@@ -21,18 +21,18 @@ const endOf = ({ caller: { sid, user_id } }: { caller: Caller }, ended_ms = Date
 
 describe('the session registry', () => {
   it('lets nobody in before it has heard which sessions ended, nor when the news is old', () => {
-    const sessions = createSessions(SECRET, LIFE_MS, LIMITS);
+    const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
     const { token } = someone();
     expect(sessions.check(token)).toEqual({ ok: false, code: 'unavailable' });
     sessions.heard([]);
     expect(sessions.check(token)).toMatchObject({ ok: true });
-    const stale = createSessions(SECRET, LIFE_MS, { ...LIMITS, staleMs: -1 });
+    const stale = createSessions([SECRET], LIFE_MS, { ...LIMITS, staleMs: -1 });
     stale.heard([]);
     expect(stale.check(token)).toEqual({ ok: false, code: 'unavailable' });
   });
 
   it('refuses the tokens of an ended session and reports each end once', () => {
-    const sessions = createSessions(SECRET, LIFE_MS, LIMITS);
+    const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
     const [gone, here] = [someone(), someone()];
     sessions.heard([]);
     expect(sessions.end([endOf(gone)])).toEqual([endOf(gone, expect.any(Number))]);
@@ -42,7 +42,7 @@ describe('the session registry', () => {
   });
 
   it('forgets ends that no token outlives', () => {
-    const sessions = createSessions(SECRET, LIFE_MS, LIMITS);
+    const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
     const [old, here] = [someone(), someone()];
     sessions.heard([endOf(old, Date.now() - 3 * LIFE_MS)]);
     expect(sessions.check(here.token)).toMatchObject({ ok: true });
@@ -50,7 +50,7 @@ describe('the session registry', () => {
   });
 
   it('asks for a renewal of tokens from before the ends it had no room for', () => {
-    const sessions = createSessions(SECRET, LIFE_MS, LIMITS);
+    const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
     const [first, here] = [someone(), someone()];
     sessions.heard([first, someone(), someone(), someone()].map((of) => endOf(of)));
     expect(sessions.check(first.token)).toEqual({ ok: false, code: 'token_expired' });

@@ -161,7 +161,7 @@ describe('the JWT secret', () => {
   let dir: string;
   const configOf = (dataDir: string, secret: string | null = null) => ({
     dataDir,
-    jwt: { secret, expirationMs: 1_000, refreshExpirationMs: 1_000 },
+    jwt: { secret, previousSecrets: [], expirationMs: 1_000, refreshExpirationMs: 1_000 },
   });
 
   beforeEach(async () => {

@@ -1,0 +1,2 @@
+drop table operator_log;
+alter table users drop column suspended_until;
