@@ -119,6 +119,7 @@ export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
 
     async move(from, to) {
       const CopySource = `${Bucket}/${from}`;
+      await head(from); // whether S3 answers at all is known before the long wait
       try {
         await within(COPY_TIMEOUT_MS, (options) =>
           client.send(new CopyObjectCommand({ Bucket, Key: to, CopySource }), options),

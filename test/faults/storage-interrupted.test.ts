@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Attachment } from '../../src/protocol/model.js';
 import { picture, type SlowUpload, slowUpload, upload } from '../helpers/attachments.js';
 import { until, within } from '../helpers/deadline.js';
-import { type Account, newAccount, newRoom, type Rest, restClient } from '../helpers/rest-client.js';
+import {
+  type Account,
+  dataOf,
+  newAccount,
+  newRoom,
+  type Rest,
+  refusalOf,
+  restClient,
+} from '../helpers/rest-client.js';
 import { type S3Server, startS3 } from '../helpers/s3-server.js';
 import { type Server, startServerWithDatabase } from '../helpers/server-process.js';
 import { startTcpProxy, type TcpProxy } from '../helpers/tcp-proxy.js';
@@ -11,6 +20,7 @@ import { startTcpProxy, type TcpProxy } from '../helpers/tcp-proxy.js';
 /** Storage that goes away, or silent, while a file is on its way. */
 
 const MiB = 1_024 * 1_024;
+const UNAVAILABLE = { status: 503, code: 'unavailable' };
 const AWAY_MS = 10_000; // in which storage that is away is said to be
 const FOR_EVER_MS = 3_600_000;
 
@@ -34,7 +44,7 @@ beforeAll(async () => {
   room = (await newRoom(rest, owner)).id;
 });
 beforeEach(async () => {
-  await sql`update attachments set state = 'deleting', due_at = now(), message_id = null`;
+  await sql`update attachments set state = 'deleting', due_at = now(), message_id = null, direct_until = null`;
   await until(nothingLeft, 'an empty storage', 20_000);
 });
 afterEach(back);
@@ -118,3 +128,36 @@ test('of a file that storage does not take, no more is read than a few parts', {
   // Two parts of 5 MiB, the window, what is still read once refused (16 MiB), and what two sockets hold.
   expect(taken).toBeLessThan(48 * MiB);
 });
+
+test.each([
+  ['in one request', 100_000],
+  ['in parts', 20 * MiB],
+])(
+  'while storage is silent, a direct upload %s neither begins nor ends, and the client hears so in time; then it ends',
+  {
+    timeout: 90_000,
+  },
+  async (_how, file_size) => {
+    const file = { file_name: 'a.bin', file_type: 'application/octet-stream', file_size };
+    const presign = () =>
+      rest.post<{ attachment: Attachment; upload: { url: string; parts?: { url: string; size: number }[] } }>(
+        `/rooms/${room}/attachments/presign`,
+        owner.token,
+        file,
+      );
+    const { attachment, upload: direct } = dataOf(await presign());
+    for (const { url, size } of direct.parts ?? [{ url: direct.url, size: file_size }]) {
+      expect((await fetch(url, { method: 'PUT', body: randomBytes(size) })).status).toBe(200);
+    }
+    const complete = () => rest.post<Attachment>(`/attachments/${attachment.id}/complete`, owner.token);
+    silence();
+    expect(refusalOf(await within(complete(), AWAY_MS, 'an answer'))).toEqual(UNAVAILABLE);
+    if (direct.parts !== undefined) {
+      expect(refusalOf(await within(presign(), AWAY_MS, 'an answer'))).toEqual(UNAVAILABLE);
+      // It takes nothing of the quota.
+      expect(await sql`select from attachments where state = 'pending'`).toHaveLength(1);
+    }
+    back();
+    await until(async () => (await complete()).status === 200, 'the end', 30_000);
+  },
+);
