@@ -10,7 +10,7 @@ const whose = (room_id: RoomId | null): string =>
 
 export const retain: Command = {
   takes: 'ROOM|--all DAYS',
-  does: 'deletes messages when they are so old, from now on and what is',
+  does: 'deletes messages once they are so many days old',
   arguments: 2,
   options: ['all'],
   async run({ db, say }, args, { all = false }) {

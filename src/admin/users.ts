@@ -24,7 +24,7 @@ export const exportUser: Command = {
 
 export const eraseUser: Command = {
   takes: 'USER',
-  does: 'deletes an account and the content of all its messages; repeat it by the id if it is interrupted',
+  does: 'deletes an account and all its messages; if interrupted, repeat it by the id',
   arguments: 1,
   options: [],
   async run({ db, say }, [name = '']) {

@@ -3,19 +3,23 @@ import type { AddressBlock } from '../ipc/messages.js';
 import { type Problem, problem } from '../protocol/errors.js';
 import { normalAddress } from './client-address.js';
 
-/** From where nobody may come, as operators say. Addresses are asked for as `client-address.ts` gives them. */
+/** Tells of an address as `client-address.ts` gives it. */
+type Matches = (address: string) => boolean;
+
+/** From where nobody may come, as operators say. */
 export interface AddressBlocks {
-  /** Takes the whole list anew. */
-  replace(blocks: readonly AddressBlock[]): void;
+  /** Takes the whole list anew, and tells what is blocked by those of them that are new. */
+  replace(blocks: readonly AddressBlock[]): Matches;
   /** Whether there are any: without them nobody need ask for an address. */
   any(): boolean;
   /** Costs a look into a map, and where there are ranges some microseconds: 7 with a thousand of them. */
-  has(address: string): boolean;
+  readonly has: Matches;
 }
 
 interface Range {
   readonly network: string;
   readonly prefix: number;
+  /** Epoch ms. */
   readonly until: number;
 }
 
@@ -24,45 +28,60 @@ export const blockedAddress = (): Problem => problem('forbidden', { sentence: 'T
 
 const FAMILY = { 0: null, 4: 'ipv4', 6: 'ipv6' } as const;
 const familyOf = (address: string) => FAMILY[isIP(address) as keyof typeof FAMILY];
+const keyOf = ({ network, until_ms }: AddressBlock): string => `${network} ${until_ms}`;
 
 export function createAddressBlocks(): AddressBlocks {
-  /** Address → until when, epoch ms. */
-  let single = new Map<string, number>();
-  let ranges: readonly Range[] = [];
-  let list = new BlockList();
-  /** When the first of the ranges expires: the list knows no times. */
-  let goodUntil = Number.POSITIVE_INFINITY;
-
-  function takeRanges(given: readonly Range[]): void {
-    const now = Date.now();
-    ranges = given.filter(({ until }) => until > now);
-    list = new BlockList();
-    for (const { network, prefix } of ranges) list.addSubnet(network, prefix, familyOf(network) ?? 'ipv4');
-    goodUntil = Math.min(Number.POSITIVE_INFINITY, ...ranges.map(({ until }) => until));
-  }
-
+  let known: ReadonlySet<string> = new Set();
+  let has = compiled([]);
   return {
     replace(blocks) {
-      single = new Map();
-      const found: Range[] = [];
-      for (const { network: text, until_ms } of blocks) {
-        const [address = '', prefix] = text.split('/');
-        const until = until_ms ?? Number.POSITIVE_INFINITY;
-        const network = normalAddress(address);
-        if (network === null) continue;
-        if (prefix === undefined) single.set(network, until);
-        else found.push({ network, prefix: Number(prefix), until });
-      }
-      takeRanges(found);
+      const fresh = blocks.filter((block) => !known.has(keyOf(block)));
+      known = new Set(blocks.map(keyOf));
+      has = compiled(blocks);
+      return compiled(fresh);
     },
-    any: () => single.size > 0 || ranges.length > 0,
-    has(address) {
-      const until = single.get(address);
-      if (until !== undefined && until > Date.now()) return true;
-      if (ranges.length === 0) return false;
-      if (goodUntil <= Date.now()) takeRanges(ranges);
-      const family = familyOf(address);
-      return family !== null && list.check(address, family);
-    },
+    any: () => known.size > 0,
+    has: (address) => has(address),
   };
+}
+
+function compiled(blocks: readonly AddressBlock[]): Matches {
+  /** Address → until when. */
+  const single = new Map<string, number>();
+  let ranges: Range[] = [];
+  for (const { network: text, until_ms } of blocks) {
+    const [address = '', prefix] = text.split('/');
+    const until = until_ms ?? Number.POSITIVE_INFINITY;
+    const network = normalAddress(address);
+    if (network === null) continue;
+    if (prefix === undefined) single.set(network, until);
+    else ranges.push({ network, prefix: Number(prefix), until });
+  }
+  let list = listOf(ranges);
+  /** When the first of the ranges expires: the list knows no times. */
+  let goodUntil = firstEnd(ranges);
+
+  return (address) => {
+    const until = single.get(address);
+    if (until !== undefined && until > Date.now()) return true;
+    if (ranges.length === 0) return false;
+    const now = Date.now();
+    if (goodUntil <= now) {
+      ranges = ranges.filter((range) => range.until > now);
+      list = listOf(ranges);
+      goodUntil = firstEnd(ranges);
+    }
+    const family = familyOf(address);
+    return family !== null && list.check(address, family);
+  };
+}
+
+function listOf(ranges: readonly Range[]): BlockList {
+  const list = new BlockList();
+  for (const { network, prefix } of ranges) list.addSubnet(network, prefix, familyOf(network) ?? 'ipv4');
+  return list;
+}
+
+function firstEnd(ranges: readonly Range[]): number {
+  return Math.min(Number.POSITIVE_INFINITY, ...ranges.map(({ until }) => until));
 }

@@ -376,8 +376,8 @@ export function createSockets(deps: {
         if (ended && room_id !== null) revoke(room_id, user_id, at_ms);
     },
     blocksChanged({ blocks }) {
-      deps.blocks.replace(blocks);
-      for (const socket of sockets.values()) if (deps.blocks.has(socket.address)) close(socket, 'blocked');
+      const isNew = deps.blocks.replace(blocks);
+      for (const socket of sockets.values()) if (isNew(socket.address)) close(socket, 'blocked');
     },
     sessionsEnded({ ended, watched }) {
       const fresh = watched ? deps.sessions().heard(ended) : deps.sessions().end(ended);

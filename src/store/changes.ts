@@ -59,7 +59,7 @@ export async function changesSince(db: Db, mark: string | null, lookBackMs: numb
           case when isfinite(b.expires_at) then extract(epoch from b.expires_at)::float8 * 1000 end)), '[]')
         from (select * from address_blocks order by created_at limit ${BLOCKS_MAX}) b
       ) end as blocks
-    from address_blocks_version v`);
+    from (select coalesce((select version from address_blocks_version), 0) as version) v`);
   if (row === undefined) throw new Error('a select without its row');
   const { now_ms, ended, standings, blocks, blocks_version } = row;
   return {

@@ -10,8 +10,16 @@ export interface AdminRun {
 }
 
 /** Runs `npm run admin -- …` on a database, without npm and the build. */
-export async function runAdmin(databaseUrl: string, ...args: string[]): Promise<AdminRun> {
-  const env = { NODE_ENV: 'test', DATABASE_URL: databaseUrl };
+export function runAdmin(databaseUrl: string, ...args: string[]): Promise<AdminRun> {
+  return runAdminWith({ DATABASE_URL: databaseUrl }, ...args);
+}
+
+/** As {@link runAdmin}, with other settings. */
+export async function runAdminWith(
+  settings: Readonly<Record<string, string>>,
+  ...args: string[]
+): Promise<AdminRun> {
+  const env = { NODE_ENV: 'test', ...settings };
   const child = spawnTracked(process.execPath, ['dist/src/admin.js', ...args], env);
   const { code } = await within(child.exit, DEADLINE_MS, `the end of ${args[0]}`);
   return { code, lines: child.lines };

@@ -1,3 +1,4 @@
+import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admin, runAdmin } from '../helpers/admin.js';
 import { DEADLINE_MS, until, within } from '../helpers/deadline.js';
@@ -82,6 +83,24 @@ describe('blocking addresses, on two nodes behind a proxy', { timeout: 60_000 },
     await everywhere(403, '198.51.100.7');
     await everywhere(200, '198.51.100.7');
     expect(await admin(url, 'blocks')).toEqual([]);
+  });
+
+  test('there are as many blocks as a front keeps, and no more', async () => {
+    const sql = postgres(url, { max: 1 });
+    await sql`
+      insert into address_blocks (network, expires_at)
+      select ('10.0.0.0'::inet + i)::cidr, 'infinity' from generate_series(1, 9999) i`;
+    await admin(url, 'block', '192.0.2.1');
+    for (const address of ['10.0.0.1', '10.0.39.15', '192.0.2.1']) await everywhere(403, address);
+    const run = await runAdmin(url, 'block', '192.0.2.2');
+    expect([run.code, run.lines]).toEqual([
+      1,
+      ['there can be 10000 blocks, of these 1000 of ranges; unblock others'],
+    ]);
+    expect((await ask(nodes.node(0), '192.0.2.2')).status).toBe(200);
+    await sql`truncate address_blocks`;
+    await everywhere(200, '10.0.0.1');
+    await sql.end();
   });
 
   test.each([

@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { admin, runAdmin } from '../helpers/admin.js';
+import { admin, runAdmin, runAdminWith } from '../helpers/admin.js';
 import { DEADLINE_MS, until, within } from '../helpers/deadline.js';
 import { type Nodes, startNodes } from '../helpers/nodes.js';
 import { dataOf, newAccount, newRoom, type Rest, refusalOf, restClient } from '../helpers/rest-client.js';
-import { enter } from '../helpers/signals.js';
+import { startServer } from '../helpers/server-process.js';
+import { enter, listen } from '../helpers/signals.js';
 
 describe('suspending, on two nodes that know only the database', { timeout: 60_000 }, () => {
   let nodes: Nodes;
@@ -97,4 +101,22 @@ describe('suspending, on two nodes that know only the database', { timeout: 60_0
     expect(run.lines).toHaveLength(1);
     expect(run.lines[0]).toMatch(/^the database is unavailable: .*ECONNREFUSED/);
   });
+});
+
+test('a server on its embedded database hears of it too, and the log can be read without the server', {
+  timeout: 90_000,
+}, async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'parley-admin-'));
+  const settings = { DATA_DIR: dataDir };
+  const server = await startServer({ env: { ...settings, SHARDS: '1' } });
+  const ann = await newAccount(restClient(server.url), 'ann');
+  const ear = await listen(server.wsUrl, ann);
+  expect((await runAdminWith(settings, 'suspend', ann.username)).code).toBe(0);
+  expect((await within(ear.closed, DEADLINE_MS, 'the close')).code).toBe(4010);
+  const refused = await restClient(server.url).login({ email: ann.email, password: ann.password });
+  expect(refusalOf(refused)).toEqual({ status: 403, code: 'forbidden' });
+  expect((await server.stop()).code).toBe(0);
+  const log = await runAdminWith(settings, 'audit');
+  expect([log.code, log.lines.length]).toEqual([0, 1]);
+  rmSync(dataDir, { recursive: true, force: true });
 });

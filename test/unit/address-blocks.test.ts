@@ -43,4 +43,14 @@ describe('blocked addresses', () => {
     vi.advanceTimersByTime(1_000);
     expect(blocked()).toEqual([false, false, false, true]);
   });
+
+  test('tells which addresses a new list blocks that the one before did not', () => {
+    const blocks = createAddressBlocks();
+    const first = blocks.replace(forEver('203.0.113.9', '10.0.0.0/8'));
+    expect(['203.0.113.9', '10.1.2.3', '192.0.2.1'].map(first)).toEqual([true, true, false]);
+    const second = blocks.replace(forEver('203.0.113.9', '10.0.0.0/8', '192.0.2.0/24'));
+    expect(['203.0.113.9', '10.1.2.3', '192.0.2.1'].map(second)).toEqual([false, false, true]);
+    const again = blocks.replace([{ network: '203.0.113.9', until_ms: Date.now() + 1_000 }]);
+    expect(['203.0.113.9', '10.1.2.3', '192.0.2.1'].map(again)).toEqual([true, false, false]);
+  });
 });
