@@ -1,4 +1,5 @@
 import postgres from 'postgres';
+import { withDeadline } from '../lib/deadline.js';
 import { watchedSockets } from './watched-socket.js';
 
 /** A pool of connections; every operation of the store takes one as its first argument. */
@@ -11,6 +12,7 @@ const STATEMENT_TIMEOUT_MS = 5_000; // nothing on any path should take this long
 // A node that is cut off within a transaction holds its locks against all others for no longer than this.
 const IDLE_IN_TRANSACTION_MS = 3_000;
 const SILENT_MS = 6_000; // then the server is out of reach rather than busy: the connection is given up
+const OUTCOME_MS = 15_000; // beyond all of these: the driver has lost the statement, and nobody may wait for it for ever
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
 
 /**
@@ -92,10 +94,14 @@ export function violatedConstraint(error: unknown): string | null {
     : null;
 }
 
+function noOutcome(): Error {
+  return Object.assign(new Error(`no outcome within ${OUTCOME_MS} ms`), { code: 'ETIMEDOUT' });
+}
+
 /** Waits for a statement, turning connection trouble into {@link StoreUnavailable}. */
 export async function run<T>(statement: PromiseLike<T>): Promise<T> {
   try {
-    return await statement;
+    return await withDeadline(Promise.resolve(statement), OUTCOME_MS, noOutcome);
   } catch (error) {
     if (isUnavailable(error)) throw new StoreUnavailable(error);
     throw error;
