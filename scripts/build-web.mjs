@@ -3,7 +3,7 @@
  * that names them. Types are checked by `npm run types`.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 
@@ -21,6 +21,23 @@ export async function buildWeb(root, out) {
     .replace('style.css', keep(out, 'style', '.css', style))
     .replace('icon.svg', keep(out, 'icon', '.svg', readFileSync(join(web, 'icon.svg'))));
   writeFileSync(join(out, 'index.html'), page);
+}
+
+/** The status page, of which the metrics port serves three files by fixed names. @param out an empty or missing directory */
+export async function buildStatus(root, out) {
+  const source = join(root, 'web', 'status');
+  mkdirSync(out, { recursive: true });
+  for (const name of ['index.html', 'status.css']) copyFileSync(join(source, name), join(out, name));
+  const build = await rolldown({
+    input: join(source, 'status.ts'),
+    platform: 'browser',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+  });
+  try {
+    await build.write({ file: join(out, 'status.js'), format: 'esm', minify: true });
+  } finally {
+    await build.close();
+  }
 }
 
 /** @returns the name of the entry; what is imported later is a file of its own */

@@ -1,6 +1,6 @@
 /**
  * Compiles src, workers, bench, scripts and client into dist/ when they differ from what dist/ was built of; silent when
- * nothing is to do. dist/client is the client's package as it is published, dist/web the demo client as it is served. Builds run one after another, each into a directory of its own that then takes dist's place,
+ * nothing is to do. dist/client is the client's package as it is published, dist/web the demo client and dist/status the status page as they are served. Builds run one after another, each into a directory of its own that then takes dist's place,
  * so that a failed or killed build leaves the last good one, and nobody sees half of one.
  */
 import { spawnSync } from 'node:child_process';
@@ -76,8 +76,9 @@ async function compile(sources) {
     process.exit(status ?? 1);
   }
   for (const file of PUBLISHED) copyFileSync(join(root, file), join(next, 'client', basename(file)));
-  const { buildWeb } = await import('./build-web.mjs'); // its bundler is missing where dist/ comes built
+  const { buildStatus, buildWeb } = await import('./build-web.mjs'); // its bundler is missing where dist/ comes built
   await buildWeb(root, join(next, 'web'));
+  await buildStatus(root, join(next, 'status'));
   writeFileSync(join(next, '.built-from'), sources);
   const dist = join(root, 'dist');
   const last = join(root, `.dist-old-${process.pid}`);

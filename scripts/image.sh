@@ -15,7 +15,7 @@ target=$(cd "$target" && pwd)
 cp package.json package-lock.json .npmrc "$target/"
 npm ci --prefix "$target" --omit=dev --no-audit --no-fund --prefer-offline
 mkdir -p "$target/dist"
-cp -R dist/src dist/workers dist/web "$target/dist/"
+cp -R dist/src dist/workers dist/web dist/status "$target/dist/"
 cp -R migrations "$target/migrations"
 
 # Production refuses the embedded PostgreSQL; its binaries are a third of everything.

@@ -195,7 +195,11 @@ export const SETTINGS = {
   ),
   TLS_KEY_FILE: optional(text('a path'), 'Private key (PEM) of TLS_CERT_FILE.', { defaultNote: 'none' }),
   METRICS_HOST: preset(host, '127.0.0.1', 'Address of the metrics port.'),
-  METRICS_PORT: preset(listenPort, '9090', 'Port of /metrics, and of nothing else. 0 picks a free one.'),
+  METRICS_PORT: preset(
+    listenPort,
+    '9090',
+    'Port of /metrics, the live page /status and /log-level, and of nothing else. 0 picks a free one.',
+  ),
   ALLOWED_ORIGINS: preset(
     origins,
     '',

@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { pythonWithWebsockets } from '../helpers/python.js';
+import { type Server, spawnTracked, startServerWithDatabase } from '../helpers/server-process.js';
+
+const PAGES = [
+  'docs/quick-start.md',
+  'docs/protocol-guide.md',
+  'docs/tutorial.md',
+  'docs/from-socket-io.md',
+  'README.md',
+  'client/README.md',
+];
+
+/** What a block takes for given, by page. */
+const GIVEN: Readonly<Record<string, string>> = {
+  'client/README.md': `
+    import { createApi, createHttp } from './dist/client/src/index.js';
+    import { WebSocket } from 'ws';
+    globalThis.WebSocket ??= WebSocket;
+    globalThis.localStorage = { setItem() {} };
+    const url = process.env.PARLEY_URL;
+    const [email, password] = ['reader@example.org', 'correct horse'];
+    const given = createSession({ url });
+    await given.register({ username: 'reader', email, password });
+    const api = createApi(createHttp({ url, token: given.token }));
+    const { id: roomId } = await api.createRoom({ name: 'Lobby', type: 'public' });
+    setInterval(() => api.sendMessage(roomId, { content: 'heard' }), 200);
+    const log = console.log;
+    console.log = (type, content) => {
+      log(type, content);
+      if (content === 'heard') process.exit(0);
+    };
+  `,
+};
+
+/** Blocks marked `no-run`, each with the reason. */
+const NOT_RUN: Readonly<Record<string, string>> = {
+  'docs/quick-start.md: npm ci && npm start': 'never ends: the server of this test stands in for it',
+  'README.md: npm ci && npm start': 'never ends, and then runs these tests',
+};
+
+interface Block {
+  readonly page: string;
+  readonly language: string;
+  readonly mark: string;
+  readonly code: string;
+}
+
+const blocks = PAGES.flatMap((page): Block[] =>
+  [...readFileSync(page, 'utf8').matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map(
+    ([, language = '', mark = '', code = '']) => ({ page, language, mark, code }),
+  ),
+);
+const ofLanguage = (...languages: readonly string[]) =>
+  blocks
+    .filter(({ language, mark }) => languages.includes(language) && mark === '')
+    .map((block, n) => [`${block.page}, ${n + 1}`, block] as const);
+
+describe('code in the docs', () => {
+  let server: Server;
+
+  beforeAll(async () => {
+    server = await startServerWithDatabase();
+  });
+
+  /** From the checkout's top, as the docs say, against a server of the test's. */
+  async function run(program: string, args: readonly string[]): Promise<void> {
+    const child = spawnTracked(program, args, { PARLEY_URL: server.url });
+    expect(await child.exit, child.lines.join('\n')).toEqual({ code: 0, signal: null });
+  }
+
+  test('is of a kind that is checked, or listed with its reason', () => {
+    const kinds = new Set(blocks.map(({ language }) => language));
+    for (const kind of kinds) expect(['sh', 'js', 'py', 'json', 'text']).toContain(kind);
+    const marked = blocks.filter(({ mark }) => mark !== '');
+    expect(marked.map(({ mark }) => mark)).toEqual(marked.map(() => 'no-run'));
+    for (const { page, code } of marked)
+      expect(Object.keys(NOT_RUN)).toContain(`${page}: ${code.split(/ {2}|\n/)[0]}`);
+  });
+
+  test.each(ofLanguage('sh'))('shell: %s', (_name, { code }) => run('bash', ['-euc', code]));
+
+  test.each(ofLanguage('js'))('JavaScript: %s', async (_name, { page, code }) => {
+    // Beside the checkout's dist and node_modules, so that imports mean what they mean to a reader.
+    const directory = await mkdtemp(join('.', `.doc-block-${randomBytes(4).toString('hex')}-`));
+    try {
+      const file = join(directory, 'block.mjs');
+      const whole = `${GIVEN[page] ?? ''}${code}`.replaceAll('@parley/client', './dist/client/src/index.js');
+      await writeFile(file, whole.replaceAll("'./dist/", "'../dist/"));
+      await run(process.execPath, [file]);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  test.skipIf(pythonWithWebsockets === null).each(ofLanguage('py'))(
+    'Python: %s (skipped where it lacks the module websockets)',
+    (_name, { code }) => run(pythonWithWebsockets ?? '', ['-c', code]),
+  );
+
+  test.each(ofLanguage('json'))('JSON: %s', (_name, { code }) => {
+    // One frame, or one on each line.
+    const frames = code.includes('\n{') ? code.trim().split('\n') : [code];
+    for (const frame of frames) expect(JSON.parse(frame)).toHaveProperty('type');
+  });
+});
