@@ -48,7 +48,11 @@ describe.skipIf(!hasRedis)('a node that is cut off (skipped where there is no re
   async function everybodySends(world: World, count: number): Promise<void> {
     const before = world.clients.map(({ counts }) => counts.acked);
     const again = () => world.clients.every(({ counts }, i) => counts.acked >= must(before[i]) + count);
-    await until(again, `${count} acks of every client`, RECOVERS_MS);
+    await until(again, `${count} acks of every client`, RECOVERS_MS).catch((error: unknown) => {
+      const counts = world.clients.map(({ counts: { acked } }, i) => acked - must(before[i]));
+      const told = servers.map(({ lines }) => lines.slice(-30).join('\n'));
+      throw new Error(`${String(error)}: ${counts.join(', ')}\n${told.join('\n')}`);
+    });
   }
 
   test(
