@@ -271,7 +271,8 @@ function knownAt(lines: readonly Line[]): Known {
   let most = -1;
   for (const { at, entry } of lines) {
     if (entry.op === 'covered' && most < 0) begunAt = at;
-    const rev = entry.op === 'covered' || entry.op === 'event' ? entry.rev : null;
+    const tells = entry.op === 'covered' || entry.op === 'event' || entry.op === 'resync';
+    const rev = tells ? entry.rev : null;
     if (rev !== null && rev > most) {
       most = rev;
       steps.push({ rev, at });

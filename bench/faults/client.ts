@@ -166,8 +166,8 @@ export function createClient(options: ClientOptions): FaultClient {
     heardAt = performance.now();
     const frame = JSON.parse(data) as Frame;
     if (frame.type === 'resync') {
-      for (const { room_id } of frame.payload.rooms as { room_id: string }[]) {
-        recorder.note(name, room_id, { op: 'resync' });
+      for (const { room_id, head_rev } of frame.payload.rooms as { room_id: string; head_rev: number }[]) {
+        recorder.note(name, room_id, { op: 'resync', rev: head_rev });
         const since = revs.get(room_id) ?? 0;
         send({ type: 'sync', room_id, ref: `s ${since}`, payload: { since, limit: 500 } });
       }

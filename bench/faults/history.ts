@@ -25,8 +25,8 @@ export type Entry =
       readonly type: string;
       readonly message: SeenMessage | null;
     }
-  /** The server says that something is missing. */
-  | { readonly op: 'resync' }
+  /** The server says that something up to `rev` is missing. */
+  | { readonly op: 'resync'; readonly rev: number }
   /** A message's presence was asked of a node, after its event was seen. */
   | { readonly op: 'probe'; readonly id: string; readonly found: boolean }
   /** The newest messages of the room as a node gave them, without a gap by its own account. */

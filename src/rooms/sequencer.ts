@@ -8,16 +8,18 @@ import type { MessageLog, RoomHead } from './ports.js';
  * The only place from which a room's log events leave for its topics: strictly in rev order, each once.
  * A room is tracked while sockets of this process have joined it or are about to.
  *
- *   untracked ──hold──► opening ──opened(head)──► in order ◄──filled── waiting for a gap
- *       ▲                                            │  ▲                    ▲
- *       └──────── last grant and hold gone ──────────┘  └── rev = position+1 │ rev beyond, or a head beyond
+ *   untracked ──hold──► opening ──opened(head)──► in order ◄──filled, or skipped── waiting for a gap
+ *       ▲                                            │  ▲                                 ▲
+ *       └──────── last grant and hold gone ──────────┘  └── rev = position+1              │ rev beyond, or a head beyond
  *
  * A gap (a change of another node, or of a shard that crashed) waits GAP_WAIT_MS for the missing event, then
- * is read from the log. Heads of tracked rooms are polled, so that a change nobody told of is found as well: now and
+ * is read from the log. While the log can't be read for longer than sockets may go without knowing, they are told to
+ * sync, and the stream goes on behind the gap. Heads of tracked rooms are polled, so that a change nobody told of is found as well: now and
  * then while other nodes can tell, at short intervals while they can't.
  */
 const GAP_WAIT_MS = 100; // DESIGN §2
 const FILL_RETRY_MS = 250; // while the database is away
+const UNFILLED_MAX_MS = 8_000; // with what goes before and after, a socket knows within 10 s that it missed something (I10)
 const FILL_MAX = 1_000; // revs: a longer gap is not replayed: sockets are told to sync
 const POLL_EVERY_MS = 500;
 const HEADS_MAX = 1_000; // rooms asked for in one statement
@@ -30,7 +32,7 @@ const REACH_TIMEOUT_MS = 2_000;
 export interface EventSink {
   /** Encodes and sends an event to the room's topics. */
   publish(event: LogEvent, listeners: Readonly<Record<Encoding, number>>): void;
-  /** Revs up to `rev` can't be replayed: the room's sockets have to sync. */
+  /** Revs up to `rev` can't be replayed, or not in time: the room's sockets have to sync. */
   resync(room_id: RoomId, rev: number): void;
 }
 
@@ -50,6 +52,8 @@ interface Tracked {
   /** The highest rev known to exist. */
   target: number;
   timer: NodeJS.Timeout | null;
+  /** Since when the stream stands before a gap (monotonic ms); null: it doesn't. */
+  gapSince: number | null;
   /** When the head was last asked for (monotonic ms). */
   polledAt: number;
   /** Joins under way, each with where in `collected` it began. */
@@ -72,7 +76,7 @@ export interface Hold {
   covers(rev: number): boolean;
   /** Resolves once everything up to `rev` is published. @throws Refusal `unavailable` after 2 s */
   reached(rev: number): Promise<void>;
-  /** Published so far. Good until the caller next awaits. */
+  /** Published so far. Good until the caller next awaits. Ask after `reached`. */
   state(): { readonly head_rev: number; readonly head_seq: number };
   /** The events after `rev` published since the hold began. @throws Refusal `overloaded` when too many */
   eventsAfter(rev: number): readonly LogEvent[];
@@ -114,6 +118,11 @@ function trim(room: Tracked): void {
   for (const hold of room.holds) hold.first -= needed;
 }
 
+/** Forgets the events that wait and have become part of what is published or skipped. */
+function dropEarly(room: Tracked): void {
+  for (const rev of room.early.keys()) if (rev <= (room.position ?? 0)) room.early.delete(rev);
+}
+
 /** @param toldOfChanges whether other nodes' changes arrive by themselves at the moment */
 export function createSequencer(
   log: Pick<MessageLog, 'changesAfter' | 'heads'>,
@@ -133,6 +142,7 @@ export function createSequencer(
       early: new Map(),
       target: 0,
       timer: null,
+      gapSince: null,
       polledAt: performance.now() - Math.random() * POLL_AFTER_MS, // many that are joined at once aren't polled at once
       holds: new Set(),
       openedAt: 0,
@@ -151,6 +161,7 @@ export function createSequencer(
 
   function publish(room: Tracked, event: LogEvent): void {
     room.position = event.rev;
+    room.gapSince = null;
     if (event.type === 'new_message') room.headSeq = event.message.seq_no;
     if (room.holds.size > 0) collect(room, event);
     sink.publish(event, room.listeners);
@@ -178,9 +189,11 @@ export function createSequencer(
   }
 
   function waitForGap(room: Tracked, ms: number): void {
+    room.gapSince ??= performance.now();
     room.timer ??= setTimeout(() => {
       void fill(room).then((ok) => {
         room.timer = null;
+        if (ok) room.gapSince = null;
         if (rooms.get(room.room_id) !== room || room.position === null) return;
         if (room.position < room.target) waitForGap(room, ok ? GAP_WAIT_MS : FILL_RETRY_MS);
       });
@@ -207,18 +220,35 @@ export function createSequencer(
     for (let rev = (room.position ?? 0) + 1; rev <= head.head_rev; rev++) {
       const event = room.early.get(rev) ?? events.get(rev);
       if (event === undefined) {
-        room.position = head.head_rev;
-        room.headSeq = Math.max(room.headSeq, head.head_seq);
-        for (const hold of room.holds) hold.broken = true;
         report(new Error(`revs from ${rev} to ${head.head_rev} can't be replayed`));
-        sink.resync(room.room_id, head.head_rev);
-        break;
+        room.headSeq = Math.max(room.headSeq, head.head_seq);
+        return skipTo(room, head.head_rev);
       }
       totals.gapsFilled++;
       publish(room, event);
     }
-    for (const rev of room.early.keys()) if (rev <= (room.position ?? 0)) room.early.delete(rev);
+    dropEarly(room);
     advance(room);
+  }
+
+  /** The stream goes on behind `rev`; who listens has to sync. */
+  function skipTo(room: Tracked, rev: number): void {
+    room.position = rev;
+    room.gapSince = null;
+    for (const hold of room.holds) hold.broken = true;
+    dropEarly(room);
+    sink.resync(room.room_id, rev);
+    advance(room);
+  }
+
+  /** Looked for apart from the reads that fill gaps, which may hang themselves. */
+  function skipUnfilled(): void {
+    const before = performance.now() - UNFILLED_MAX_MS;
+    for (const room of rooms.values()) {
+      if (room.gapSince === null || room.gapSince > before) continue;
+      report(new Error(`revs from ${(room.position ?? 0) + 1} to ${room.target} can't be read in time`));
+      skipTo(room, room.target);
+    }
   }
 
   function noteHead(room: Tracked, rev: number): void {
@@ -254,20 +284,25 @@ export function createSequencer(
         polling = false;
       });
   };
-  const pollTimer = setInterval(pollNow, POLL_EVERY_MS);
+  const pollTimer = setInterval(() => {
+    skipUnfilled();
+    pollNow();
+  }, POLL_EVERY_MS);
 
   function makeHold(room: Tracked): Hold {
     const mark: HoldMark = { first: room.collected.length, broken: false };
     room.holds.add(mark);
     const positionBefore = room.position;
+    let headSeq = 0; // as read: the room's own isn't known after a restart or a skipped gap
     return {
       covers: (rev) => rev >= (positionBefore ?? room.openedAt),
       opened(head) {
+        headSeq = head.head_seq;
         if (room.position === null) {
           room.position = head.head_rev;
           room.openedAt = head.head_rev;
           room.headSeq = head.head_seq;
-          for (const rev of room.early.keys()) if (rev <= head.head_rev) room.early.delete(rev);
+          dropEarly(room);
           advance(room);
         } else noteHead(room, head.head_rev);
       },
@@ -288,7 +323,7 @@ export function createSequencer(
           room.waiters.push(waiter);
         });
       },
-      state: () => ({ head_rev: room.position ?? 0, head_seq: room.headSeq }),
+      state: () => ({ head_rev: room.position ?? 0, head_seq: Math.max(room.headSeq, headSeq) }),
       eventsAfter(rev) {
         if (mark.broken) throw new Refusal('overloaded');
         return room.collected.slice(mark.first).filter((event) => event.rev > rev);

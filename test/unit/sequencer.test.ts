@@ -192,6 +192,31 @@ test('what cannot be rebuilt leads to one resync, after which the room goes on',
   expect(reported).toHaveLength(2);
 });
 
+test.each(['refuses', 'hangs'])('a gap that a log which %s keeps from being read is told of in time', async (how) => {
+  const room = joined(1);
+  log.away = true;
+  if (how === 'hangs') vi.spyOn(log, 'changesAfter').mockReturnValue(new Promise(() => {}));
+  sequencer.offer([log.send(room), log.send(room)].slice(1));
+  await pass(7_900);
+  expect([resyncs, published]).toEqual([[], []]);
+  await pass(1_000);
+  expect([resyncs, published]).toEqual([[[room, 3]], []]);
+  sequencer.offer([log.send(room)]);
+  expect(revsOf(published)).toEqual([4]);
+  await pass(20_000);
+  expect([resyncs.length, published.length]).toEqual([1, 1]);
+});
+
+test('gaps that are filled one after the other are no reason to tell of them', async () => {
+  const room = joined(1);
+  for (let second = 0; second < 20; second++) {
+    sequencer.offer([log.send(room), log.send(room)].slice(1));
+    log.away = second % 3 !== 2;
+    await pass(1_000);
+  }
+  expect(resyncs).toEqual([]);
+});
+
 test.each([1, 20, 200])(
   'a head of which no event tells is published within 10 s (%i rooms)',
   async (count) => {
@@ -291,6 +316,9 @@ test('restored rooms catch up from what their sockets have seen', async () => {
   await pass(100);
   expect(revsOf(published, behind)).toEqual([3, 4, 5]);
   expect(revsOf(published, even)).toEqual([]);
+  const hold = opened(even);
+  expect(hold.state()).toEqual({ head_rev: 3, head_seq: 3 });
+  hold.end();
   sequencer.offer([log.send(even)]);
   expect(revsOf(published, even)).toEqual([4]);
 });
