@@ -14,6 +14,7 @@ const CONNECT_WITHIN_MS = 5_000;
 const SILENT_MS = 15_000; // without any frame, though it pings: the connection is dead
 const PING_EVERY_MS = 2_000;
 const RETRY_MS = 50;
+const REFUSED_PAUSE_MS = 250; // 100 refused sends in 10 s would close the connection (4008)
 const REJOIN_MS = 500; // a join that was refused: not a member at the moment, or the node was not well
 const EMOJI_BASE = 0x1f600; // everybody has an emoji of his own
 
@@ -157,6 +158,9 @@ export function createClient(options: ClientOptions): FaultClient {
         return;
       }
       if (add === null) counts.refused++;
+      waiting.delete(ref);
+      setTimeout(command.done, REFUSED_PAUSE_MS);
+      return;
     }
     waiting.delete(ref);
     command.done();

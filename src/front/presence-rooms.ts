@@ -7,7 +7,9 @@ import { LARGE_ROOM_MEMBERS, type Status, type StatusChange } from '../protocol/
  */
 const COUNT_EVERY_MS = 5_000; // a large room's presence_count
 const SMALL_AGAIN_MEMBERS = 900; // a large room shrinks below before it is small: not with every member who goes
-const ONE_BY_ONE_MAX = 25; // changes of a room in one flush that come as frames of their own; more come as lists
+/** Changes of a room in one flush come as frames of their own while they, or their tellings, are few; more come as lists. */
+const ONE_BY_ONE_MAX = 25;
+const ONE_BY_ONE_TELLINGS_MAX = 20_000;
 const LIST_MAX = 100; // users in one `presence`
 const CHANGES_PER_FLUSH_MAX = 200; // of one room
 const TELLINGS_PER_FLUSH_MAX = 50_000; // one user's status to one socket, some 100 bytes: 20 MB a second in a storm
@@ -116,7 +118,9 @@ export function createPresenceRooms<S>(sink: RoomSink<S>, standingIn: StandingIn
 
   /** Tells a small room; returns about how many tellings that took. */
   function tellSmall(room_id: RoomId, room: Room<S>, changes: readonly StatusChange[]): number {
-    if (changes.length <= ONE_BY_ONE_MAX) for (const change of changes) sink.changed(room_id, change);
+    const tellings = changes.length * sink.listeners(room_id);
+    if (changes.length <= ONE_BY_ONE_MAX || tellings <= ONE_BY_ONE_TELLINGS_MAX)
+      for (const change of changes) sink.changed(room_id, change);
     else {
       for (let from = 0; from < changes.length; from += LIST_MAX)
         sink.listed(room_id, changes.slice(from, from + LIST_MAX), room.online);
@@ -124,7 +128,7 @@ export function createPresenceRooms<S>(sink: RoomSink<S>, standingIn: StandingIn
     const list = room.joiners.size > 0 ? listOf(room) : [];
     const joiners = room.joiners.size;
     room.joiners = new Set(list.length > 0 ? sink.listedTo(room.joiners, room_id, list, room.online) : []);
-    return changes.length * sink.listeners(room_id) + joiners * list.length;
+    return tellings + joiners * list.length;
   }
 
   function tellLarge(room_id: RoomId, room: Room<S>, now: number): number {

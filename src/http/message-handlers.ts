@@ -79,7 +79,7 @@ export function messageHandlers(ports: {
       const { kind, text, limit } = historyQuery(call.query);
       const cursor = text === undefined ? null : { kind, seq: await seqAt(room_id, kind, text) };
       const page = await reader.history(room_id, { cursor, limit });
-      return { status: 200, data: page, page: await pageAfter(room_id, page, kind) };
+      return { status: 200, data: page, page: await pageAfter(room_id, page, kind, limit) };
     },
     send_message: async (call) => {
       const over = call.over === null ? null : call.over.retry_after_ms;
@@ -118,9 +118,9 @@ export function messageHandlers(ports: {
     list_pins: async (call) => {
       const room_id = roomOf(call);
       await messages.checkReader(callerOf(call), room_id);
-      return { status: 200, data: await reader.pinsOf(room_id) };
+      return whole(await reader.pinsOf(room_id));
     },
-    list_edits: (call) => readable(call, async ({ id }) => ({ status: 200, data: await reader.editsOf(id) })),
+    list_edits: (call) => readable(call, async ({ id }) => whole(await reader.editsOf(id))),
     list_thread: (call) =>
       readable(call, async ({ room_id, id }) => {
         const { limit = PAGE_LIMIT_DEFAULT, after = '0' } = (call.query ?? {}) as {
@@ -135,11 +135,15 @@ export function messageHandlers(ports: {
       }),
   };
 
-  /** The cursor that goes on in the direction of the one used: `after` upwards, all others down. */
+  /**
+   * The cursor that goes on in the direction of the one used: `after` upwards, all others down. That of `around` is the
+   * midst of the page that ends below this one; the last such page stays full and repeats some.
+   */
   async function pageAfter(
     room_id: RoomId,
     page: readonly Message[],
     kind: CursorKind,
+    limit: number,
   ): Promise<NonNullable<HttpAnswer['page']>> {
     if (kind === 'after') {
       const top = page[0]?.seq_no;
@@ -149,8 +153,14 @@ export function messageHandlers(ports: {
       return { has_more: more, next: more ? String(top) : null };
     }
     const bottom = page.at(-1)?.seq_no ?? 1; // numbers have no gap: above 1 there is more
-    return { has_more: bottom > 1, next: bottom > 1 ? String(bottom) : null };
+    const next = kind === 'around' ? Math.max(0, bottom - 1 - Math.floor(limit / 2)) : bottom;
+    return { has_more: bottom > 1, next: bottom > 1 ? String(next) : null };
   }
+}
+
+/** A list that is never cut into pages: it has a bound of its own. */
+function whole(data: readonly unknown[]): HttpAnswer {
+  return { status: 200, data, page: { has_more: false, next: null } };
 }
 
 function historyQuery(query: unknown): { kind: CursorKind; text: string | undefined; limit: number } {

@@ -168,7 +168,8 @@ export const ROUTES = {
   ),
   list_sessions: get('/auth/sessions', 'caller', {
     summary: 'The sessions (devices) that are signed in',
-    data: Type.Array(Session),
+    data: Session,
+    list: true,
   }),
   end_session: write('delete', '/auth/sessions/:sessionId', 'caller', {
     summary: 'End one of your sessions',
@@ -360,8 +361,9 @@ export const ROUTES = {
     ReadBody,
   ),
   list_pins: get('/rooms/:roomId/pins', 'room', {
-    summary: 'The pinned messages of a room, the latest pinned first',
-    data: Type.Array(Message),
+    summary: 'The pinned messages of a room, the latest pinned first, at most 100',
+    data: Message,
+    list: true,
     errors: MEMBERS,
   }),
   get_message: get('/messages/:messageId', 'any', { summary: 'A message', data: Message, errors: MEMBERS }),
@@ -379,7 +381,8 @@ export const ROUTES = {
   }),
   list_edits: get('/messages/:messageId/edits', 'any', {
     summary: 'What a message said before its edits, the latest first, at most 100',
-    data: Type.Array(MessageEdit),
+    data: MessageEdit,
+    list: true,
     errors: MEMBERS,
   }),
   list_thread: get(

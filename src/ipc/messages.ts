@@ -192,7 +192,7 @@ export type ToFront =
       /** Subscribe the socket to these rooms; their topics stand at `rev`. In force before `at` is sent. */
       readonly subscribe?: readonly Grant[];
       readonly unsubscribe?: RoomId;
-      /** The answer is `rate_limited`: counts towards flooding (close 4008). */
+      /** The answer refuses a send, or is `rate_limited`: counts towards flooding (close 4008). */
       readonly refused?: true;
       /** The answer is an `error`. */
       readonly failed?: true;

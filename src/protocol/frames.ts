@@ -134,7 +134,8 @@ function checkFrame(frame: unknown): ClientFrame {
 
 function isRef(ref: unknown): ref is Ref | null {
   if (ref === null) return true;
-  return typeof ref === 'string' ? ref.length <= REF_MAX_CHARACTERS : Number.isSafeInteger(ref);
+  if (typeof ref !== 'string') return Number.isSafeInteger(ref);
+  return ref.length <= REF_MAX_CHARACTERS || Array.from(ref).length <= REF_MAX_CHARACTERS;
 }
 
 /** A frame from the server. `rev` stands on room events that belong to the room's log only. */
@@ -148,12 +149,12 @@ export interface ServerFrame {
 }
 
 /**
- * Encodes a server's frame. MessagePack gets its timestamp as an integer (beyond 32 bits msgpackr would
- * write a float).
+ * Encodes a server's frame. In MessagePack the timestamp, which is beyond 32 bits, is a float 64 of integral value: as a
+ * uint 64 JavaScript's decoders would make a BigInt of it, which no arithmetic and no JSON takes.
  */
 export function encodeFrame(encoding: Encoding, frame: ServerFrame): string | Uint8Array {
   if (encoding === Encoding.json) return JSON.stringify(frame);
-  return encodeMsgpack({ ...frame, timestamp: BigInt(frame.timestamp) });
+  return encodeMsgpack(frame);
 }
 
 /** An answer to a request: the request's `ref` is repeated where it had one. */

@@ -54,7 +54,7 @@ export const PatchMeBody = object({
 });
 export type PatchMeBody = Static<typeof PatchMeBody>;
 
-const RoomName = Type.String({ minLength: 3, maxLength: 100 });
+const RoomName = Type.String({ minLength: 3, maxLength: 100, pattern: '\\S' });
 const Description = Type.Union([Type.String({ maxLength: 2_000 }), Type.Null()]);
 
 export const CreateRoomBody = object({

@@ -139,9 +139,10 @@ export function createMessageService(ports: {
     return slowMode.run({ room_id, user_id, message_id }, absent, () => write(order));
   }
 
+  /** Over the limit nobody is told more than that, whatever else would be against it. */
   function refusalOf(decision: Decision, over: number | null): Refusal | null {
-    if (decision !== null) return new Refusal(decision);
-    return over === null ? null : new Refusal('rate_limited', { retryAfterMs: over });
+    if (over !== null) return new Refusal('rate_limited', { retryAfterMs: over });
+    return decision === null ? null : new Refusal(decision);
   }
 
   /** A repeat's answer shows what is attached to the message now. */

@@ -1,6 +1,6 @@
 import type { MessageReader } from '../http/message-reading-port.js';
 import type { Grant, ToShard } from '../ipc/messages.js';
-import { Refusal } from '../protocol/errors.js';
+import { type ErrorCode, Refusal } from '../protocol/errors.js';
 import { answer, encodeFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
 import { type MessageId, type RoomId, shardOf } from '../protocol/ids.js';
 import {
@@ -62,9 +62,13 @@ export function reply(
   outbox.post({ t: 'reply', id: request.id, conn: request.conn, at, done: true, ...options });
 }
 
+/** The codes that aren't the client's doing: they don't make a flood of his sends. */
+const SERVERS_OWN: ReadonlySet<ErrorCode> = new Set(['internal', 'overloaded', 'unavailable']);
+
 /** Answers with an `error` frame. Refused sends are marked, so that the front can count a flood. */
 export function replyError(outbox: Outbox, request: FrameRequest, refusal: Refusal): void {
-  const refused = refusal.problem.code === 'rate_limited';
+  const { code } = refusal.problem;
+  const refused = code === 'rate_limited' || (request.type === 'send_message' && !SERVERS_OWN.has(code));
   reply(outbox, request, errorFrame(request, refusal), { failed: true, ...(refused ? { refused } : {}) });
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { must } from '../helpers/deadline.js';
 import { type RawAnswer, rawExchange, rawRequest } from '../helpers/raw-http.js';
@@ -241,6 +242,24 @@ describe('every refusal', () => {
       retry: false,
       request_id: must(answer.headers.get('x-request-id')),
     });
+  });
+
+  test('of sends over a user’s limit leaves repeats of what was accepted', async () => {
+    const limited = await startServerWithDatabase({ RATE_LIMIT_PER_MINUTE: '4' });
+    const client = restClient(limited.url);
+    const person = await newAccount(client);
+    const room = await newRoom(client, person); // the first
+    const body = { id: randomUUID(), content: 'first' };
+    const send = (sent: object) => client.post(`/rooms/${room.id}/messages`, person.token, sent);
+    const accepted = dataOf(await send(body));
+    for (let n = 0; n < 2; n++) expect((await send({ content: `more ${n}` })).status).toBe(201);
+    const refused = await send({ content: 'too many' });
+    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited']);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    const again = await send(body);
+    expect([again.status, dataOf(again)]).toEqual([200, accepted]);
+    expect((await client.get('/users/me', person.token)).status).toBe(429);
+    await limited.stop();
   });
 
   test('of a rate limit says when to come back', async () => {

@@ -222,6 +222,21 @@ describe('history by number', () => {
     expect(await numbers({ around: 1, limit: 3 })).toContain(1);
   });
 
+  test.each([1, 2, 5, 7])(
+    'page.next of around goes back to the first message, %i at a time',
+    async (limit) => {
+      const seen = new Set<number>();
+      for (let around: string | null = '20', pages = 0; around !== null; pages++) {
+        expect(pages).toBeLessThan(COUNT);
+        const answer = await rest.messages(ben.token, roomId, { around, limit });
+        for (const { seq_no } of dataOf(answer)) seen.add(seq_no);
+        around = answer.body.page?.next ?? null;
+      }
+      const top = 20 + Math.floor(limit / 2);
+      expect([...seen].sort((a, b) => a - b)).toEqual(Array.from({ length: top }, (_, i) => i + 1));
+    },
+  );
+
   test('a limit of 1 and of 100 are allowed', async () => {
     expect(await numbers({ limit: 1 })).toEqual([25]);
     expect(await numbers({ limit: 100 })).toHaveLength(COUNT);

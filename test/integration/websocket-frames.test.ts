@@ -11,6 +11,7 @@ let rest: Rest;
 let ann: Account;
 let ben: Account;
 let roomId: string;
+let strangeRoom: { readonly id: string };
 let privateRoomId: string;
 const clients: WsClient[] = [];
 let client: WsClient;
@@ -19,6 +20,7 @@ beforeAll(async () => {
   server = await startServerWithDatabase();
   rest = restClient(server.url);
   [ann, ben] = await Promise.all([newAccount(rest, 'ann'), newAccount(rest, 'ben')]);
+  strangeRoom = dataOf(await rest.createRoom(ben.token, { name: 'theirs', type: 'public' }));
   privateRoomId = dataOf(await rest.createRoom(ben.token, { name: 'closed', type: 'private' })).id;
 });
 beforeEach(async () => {
@@ -257,5 +259,18 @@ describe('too much of it', () => {
       flooding.sendFrame({ type: 'send_message', room_id: room.id, payload: { content: 'x' } });
     expect((await flooding.closed).code).toBe(4008);
     await limited.stop();
+  });
+
+  test.each([
+    ['to a room that is not there', randomUUID, 'not_found'],
+    ['to a public room of others', () => strangeRoom.id, 'not_a_member'],
+  ])('100 sends %s close with 4008', async (_, room, code) => {
+    const stranger = await newAccount(rest);
+    const flooding = await connect({ wsUrl: server.wsUrl, token: stranger.token });
+    const first = await flooding.request<ErrorPayload>('send_message', { content: 'x' }, room());
+    expect(first.payload.code).toBe(code);
+    for (let n = 1; n < 100; n++)
+      flooding.sendFrame({ type: 'send_message', room_id: room(), payload: { content: 'x' } });
+    expect((await flooding.closed).code).toBe(4008);
   });
 });

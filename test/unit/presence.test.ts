@@ -171,13 +171,21 @@ test('a socket that missed something, or was too busy, is told who is online', (
 });
 
 test('many changes of a room at once come as lists, a bounded number in a tick', () => {
-  const { enter, after } = world();
+  const { enter, after } = world(450);
   for (let n = 0; n < 450; n++) enter(`u${n}`, 450);
   const heard = (ms: number) => after(ms).filter((line) => line.startsWith('list'));
   expect(heard(0)).toEqual(['list of 100', 'list of 100']);
   expect(heard(250)).toEqual(['list of 100', 'list of 100']);
   expect(heard(250)).toEqual(['list of 50']);
   expect(after(250)).toEqual([]);
+});
+
+test('what few hear comes one by one, however many changes there are', () => {
+  const { enter, after } = world(40);
+  for (let n = 0; n < 40; n++) enter(`u${n}`, 40);
+  const heard = after(0);
+  expect(heard.filter((line) => / online$/.test(line))).toHaveLength(40);
+  expect(heard.filter((line) => line.startsWith('list'))).toEqual([]);
 });
 
 test('a storm in many rooms is told over several ticks, and no room is forgotten', () => {
