@@ -12,22 +12,22 @@ export async function shoot(
   suite: Suite,
   seconds: number,
 ): Promise<Figures | undefined> {
-  const body = suite.body === undefined ? undefined : JSON.stringify(suite.body);
-  const first = suite.paths[0] ?? '/';
-  if ((await rest.status(suite.method, first, suite.token, suite.body)) === NOT_FOUND) return undefined;
+  const [first] = suite.requests;
+  if (first === undefined) throw new Error(`${suite.name} asks nothing`);
+  if ((await rest.status(first.method, first.path, suite.token, first.body)) === NOT_FOUND) return undefined;
+  const authorization = suite.token === undefined ? {} : { authorization: `Bearer ${suite.token}` };
   const result = await autocannon({
     url: origin,
     title: suite.name,
     duration: seconds,
     connections: suite.connections,
     overallRate: suite.rate,
-    method: suite.method,
-    headers: {
-      ...(suite.token === undefined ? {} : { authorization: `Bearer ${suite.token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body }),
-    requests: suite.paths.map((path) => ({ path: `/api/v1${path}` })),
+    requests: suite.requests.map(({ method, path, body }) => ({
+      method,
+      path: `/api/v1${path}`,
+      headers: { ...authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })),
   });
   return {
     requests: result.requests.total,

@@ -10,13 +10,21 @@ export interface Marks {
 }
 
 export const API_MARKS: Marks = { p50: 50, p99: 200 };
+/** At 1,000 mixed requests a second. */
+const MIXED_MARKS: Marks = { p50: 5, p99: 50 };
+
+/** A request of a suite. */
+export interface Asked {
+  readonly method: 'GET' | 'POST';
+  /** Below /api/v1. */
+  readonly path: string;
+  readonly body: Members | undefined;
+}
 
 export interface Suite {
   readonly name: string;
-  readonly method: 'GET' | 'POST';
-  /** Below /api/v1. Several: they are asked in turn. */
-  readonly paths: readonly string[];
-  readonly body: Members | undefined;
+  /** Asked in turn, by every connection. */
+  readonly requests: readonly Asked[];
   readonly token: string | undefined;
   /** Requests a second over all connections. */
   readonly rate: number;
@@ -24,7 +32,7 @@ export interface Suite {
   readonly marks: Marks;
 }
 
-export const SUITE_NAMES = ['health', 'history', 'send', 'search', 'login'] as const;
+export const SUITE_NAMES = ['health', 'history', 'send', 'search', 'login', 'mixed'] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 
 /** What the suites work on. */
@@ -73,34 +81,39 @@ export async function makeRestScene(rest: RestClient, size: SceneSize): Promise<
 /** The suites by name. @param load multiplies every rate. */
 export function suitesOf(scene: RestScene, load: number): Record<SuiteName, Suite> {
   const { token, roomIds } = scene;
-  const common = { body: undefined, token, connections: 20, marks: API_MARKS, method: 'GET' } as const;
+  const common = { token, connections: 20, marks: API_MARKS };
+  const get = (path: string): Asked => ({ method: 'GET', path, body: undefined });
   const inRooms = (below: string) => roomIds.map((id) => `/rooms/${id}/messages${below}`);
+  const history = inRooms('?limit=50').map(get);
+  const body = { content: filler(CONTENT_BYTES, seededRandom(2)) };
+  const send = inRooms('').map((path): Asked => ({ method: 'POST', path, body }));
+  const search = ['acknowledged', 'room+open', 'message+-nobody'].flatMap((words) =>
+    inRooms(`/search?q=${words}&limit=20`).map(get),
+  );
   return {
-    health: { ...common, name: 'health', paths: ['/health'], token: undefined, rate: 500 * load },
-    history: { ...common, name: 'history', paths: inRooms('?limit=50'), rate: 300 * load },
-    send: {
+    health: { ...common, name: 'health', requests: [get('/health')], token: undefined, rate: 500 * load },
+    history: { ...common, name: 'history', requests: history, rate: 300 * load },
+    send: { ...common, name: 'send', requests: send, rate: 500 * load },
+    search: { ...common, name: 'search', requests: search, rate: 100 * load },
+    mixed: {
       ...common,
-      name: 'send',
-      method: 'POST',
-      paths: inRooms(''),
-      body: { content: filler(CONTENT_BYTES, seededRandom(2)) },
-      rate: 500 * load,
-    },
-    search: {
-      ...common,
-      name: 'search',
-      paths: ['acknowledged', 'room+open', 'message+-nobody'].flatMap((words) =>
-        inRooms(`/search?q=${words}&limit=20`),
-      ),
-      rate: 100 * load,
+      name: 'mixed',
+      // Of ten: four pages of history, three sends, a search, the list of rooms, somebody's profile.
+      requests: roomIds.flatMap((id, i) => {
+        const [page, sent] = [get(`/rooms/${id}/messages?limit=50`), send.slice(i, i + 1)];
+        const others = [...search.slice(i, i + 1), get('/rooms?limit=20'), get('/users/me')];
+        return [page, ...sent, page, ...others.slice(0, 1), ...sent, page, ...others.slice(1), ...sent, page];
+      }),
+      marks: MIXED_MARKS,
+      rate: 1_000 * load,
     },
     // A login is dear on purpose (Argon2id): few of them a second are a full core.
     login: {
       ...common,
       name: 'login',
-      method: 'POST',
-      paths: ['/auth/login'],
-      body: { email: scene.email, password: scene.password },
+      requests: [
+        { method: 'POST', path: '/auth/login', body: { email: scene.email, password: scene.password } },
+      ],
       token: undefined,
       rate: 10 * load,
       connections: 5,

@@ -27,6 +27,13 @@ import type { ShardAnswer, ShardCall, ShardGateway } from './ports.js';
  *                      └──drain──► drained
  */
 const CREDIT_WINDOW = 8_192; // requests under way to one shard: most of a second at full rate (I11)
+/**
+ * What waits for a shard goes at the end of the event loop's turn, or earlier when it has become so many: a turn in which
+ * thousands of sockets are readable takes long (libuv polls on while its list of 1,024 is full).
+ */
+const FLUSH_AT = 64;
+/** Requests live until their commit: in a smaller one most of them would be copied into the old generation. */
+const YOUNG_GENERATION_MB = Number(process.env.YG ?? 64);
 const RESTART_PAUSE_MS = 100; // so that a shard that can't start doesn't spin
 
 export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
@@ -129,6 +136,7 @@ export function startShards(options: {
     maxThreads: config.shards,
     concurrentTasksPerWorker: 1,
     atomics: 'disabled', // a thread that waits in Atomics would never serve its port
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
   pool.on('error', (error) => log.error({ event: 'shard_pool_error', err: error }));
   const nodeId = randomUUID();
@@ -190,7 +198,9 @@ export function startShards(options: {
 
   function send(link: Link, message: ToShard): void {
     if (link.port === null) return; // who waits for it was told when the thread went
-    if (link.outgoing.push(message) === 1) setImmediate(flush, link);
+    const waiting = link.outgoing.push(message);
+    if (waiting === 1) setImmediate(flush, link);
+    else if (waiting >= FLUSH_AT) flush(link);
   }
 
   function flush(link: Link): void {

@@ -99,7 +99,12 @@ export function createSockets(deps: {
   /** A direct answer that is dropped can't be healed by a resync: the socket reads too slowly to be served. */
   function sendBytes(socket: Socket, bytes: string | Uint8Array): void {
     totals.framesOut++;
-    if (socket.ws?.send(bytes, socket.enc === Encoding.msgpack) === 2) close(socket, 'slow_reader');
+    const { ws } = socket;
+    if (ws === null) return;
+    // Corked, so that an answer and the events before it that still wait in the topics leave in one write.
+    ws.cork(() => {
+      if (ws.send(bytes, socket.enc === Encoding.msgpack) === 2) close(socket, 'slow_reader');
+    });
   }
 
   function close(socket: Socket, reason: CloseReason): void {

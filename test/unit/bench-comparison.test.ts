@@ -69,9 +69,7 @@ describe('a comparison', () => {
 describe('the marks of a REST suite', () => {
   const suite: Suite = {
     name: 'history',
-    method: 'GET',
-    paths: ['/rooms'],
-    body: undefined,
+    requests: [{ method: 'GET', path: '/rooms', body: undefined }],
     token: undefined,
     rate: 100,
     connections: 1,
