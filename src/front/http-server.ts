@@ -165,7 +165,7 @@ function streamingRoutes(context: Context): {
       if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
       return caller;
     },
-    report: (exchange, error) => reportFailure(exchange, 'attachment', error, context),
+    report: (exchange, error, unread) => reportFailure(exchange, 'attachment', error, context, unread),
   });
   return { byName: { upload_attachment: upload, get_attachment_content: content }, files: { file, put } };
 }
@@ -174,9 +174,15 @@ function uploadWait(isUpload: boolean, caller: Caller, { limiters }: Context): n
   return isUpload ? limiters.upload.take(caller.user_id) : 0;
 }
 
-function reportFailure(exchange: Exchange, route: string, error: unknown, { log }: Context): void {
+function reportFailure(
+  exchange: Exchange,
+  route: string,
+  error: unknown,
+  { log }: Context,
+  unread: boolean,
+): void {
   log.error({ event: 'http_failed', route, request_id: exchange.requestId, err: error });
-  exchange.refuse(problem('internal'));
+  exchange.refuse(problem('internal'), { unread });
 }
 
 function preflight(exchange: Exchange, req: HttpRequest, cors: Cors): void {
@@ -255,14 +261,13 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
       context.config.limits.maxBodyBytes,
       validate !== null,
     );
-    if (!exchange.isOpen()) return;
-    run(exchange, head, body).catch((error: unknown) => {
-      if (error instanceof Refusal) {
-        exchange.refuse(error.problem);
-        return;
-      }
-      reportFailure(exchange, name, error, context);
-    });
+    if (body === null) return;
+    run(exchange, head, body.whole).catch((error: unknown) =>
+      body.early((unread) => {
+        if (error instanceof Refusal) exchange.refuse(error.problem, { unread });
+        else reportFailure(exchange, name, error, context, unread);
+      }),
+    );
   };
 }
 
