@@ -7,6 +7,7 @@ import type { AddressReader } from './client-address.js';
 import { type Exchange, failureBody } from './http-exchange.js';
 import { checkParams } from './http-request.js';
 import type { BodyWriter } from './http-stream.js';
+import type { OriginReader } from './own-origin.js';
 import type { TransferAnswer, TransferEvents, TransferExchange, TransferLink } from './transfer-link.js';
 import { type Dropped, linger } from './unread-body.js';
 
@@ -25,6 +26,7 @@ interface Deps {
   /** Who asks, within the limits. @throws Refusal */
   readonly admit: (authorization: string, address: string, kind: 'upload' | 'download') => Promise<Caller>;
   readonly addressOf: AddressReader;
+  readonly originOf: OriginReader;
   readonly report: (exchange: Exchange, error: unknown, unread: boolean) => void;
 }
 
@@ -43,11 +45,12 @@ export function attachmentRoutes(deps: Deps): {
       const authorization = req.getHeader('authorization');
       const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
       const contentType = req.getHeader('content-type');
+      const origin = deps.originOf(res, req);
       const length = lengthOf(req);
       receiveBody(exchange, res, length, maxUploadBytes + FORM_MAX_BYTES, async (events) => {
         const caller = await deps.admit(authorization, address, 'upload');
         const room_id = checkParams(params).roomId as RoomId;
-        return transfer.open({ t: 'upload', room_id, caller, contentType, length }, events);
+        return transfer.open({ t: 'upload', room_id, caller, contentType, length, origin }, events);
       });
     },
     put(exchange, res, req) {

@@ -16,6 +16,7 @@ import { collectBody, decodeBody } from './http-body.js';
 import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
 import { isAmbiguous } from './http-framing.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
+import { type OriginReader, originReader } from './own-origin.js';
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 import type { TransferLink } from './transfer-link.js';
@@ -35,6 +36,7 @@ export interface HttpDeps {
 interface Context extends HttpDeps {
   readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
+  readonly originOf: OriginReader;
   readonly limiters: Readonly<Record<Route['limit'] | 'upload' | 'anonymous', Limiter>>;
 }
 
@@ -46,6 +48,7 @@ interface Head {
   readonly authorization: string;
   readonly address: string;
   readonly userAgent: string;
+  readonly origin: string;
 }
 
 const PREFIX = '/api/v1';
@@ -66,6 +69,7 @@ export function createHttp(deps: HttpDeps): (app: TemplatedApp) => void {
     ...deps,
     policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
+    originOf: originReader(config),
     limiters: {
       rest: createLimiter({ perMinute: config.limits.restPerMinute }),
       auth: createLimiter({ perMinute: config.limits.authPerMinute }),
@@ -158,6 +162,7 @@ function streamingRoutes(context: Context): {
     config,
     transfer,
     addressOf: context.addressOf,
+    originOf: context.originOf,
     async admit(authorization, address, kind) {
       const caller = authenticate(authorization, address, context);
       const wait =
@@ -216,7 +221,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     if (over !== null && name !== 'send_message') {
       throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
     }
-    const { address, userAgent } = head;
+    const { address, userAgent, origin } = head;
     const params = checkParams(head.params);
     const query = readQuery(head.rawQuery);
     const bytes = await whenBody;
@@ -224,7 +229,8 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     const isAway = bytes.length === 0 && route.bodyOptional === true;
     const body = validate === null ? null : isAway ? {} : decodeBody(bytes, head.contentType, validate);
     const request_id = exchange.requestId;
-    const call = { route: name, request_id, params, query, body, caller, address, userAgent, over };
+    const client = { caller, address, userAgent, origin };
+    const call = { route: name, request_id, params, query, body, ...client, over };
     if (route.shard === 'transfer') {
       const wait = caller === null ? 0 : uploadWait(name === 'presign_attachment', caller, context);
       if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
@@ -252,6 +258,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
       authorization: req.getHeader('authorization'),
       address: context.addressOf(res, req.getHeader('x-forwarded-for')),
       userAgent: req.getHeader('user-agent'),
+      origin: context.originOf(res, req),
     };
     const contentLength = req.getHeader('content-length');
     const body = collectBody(

@@ -59,6 +59,8 @@ export type ToShard =
       readonly caller: Caller | null;
       readonly address: string;
       readonly userAgent: string;
+      /** Where the client has called the server, for links; '' where that isn't known. */
+      readonly origin: string;
       readonly over: OverLimit | null;
       /** Sent on by another shard, which has counted it by the limits. */
       readonly counted?: true;
@@ -293,6 +295,7 @@ export type ToTransfer =
       readonly caller: Caller;
       readonly contentType: string;
       readonly length: number | null;
+      readonly origin: string;
     }
   /** A file that a link to local storage allows to bring. */
   | { readonly t: 'put'; readonly id: number; readonly token: string; readonly length: number | null }
