@@ -64,18 +64,18 @@ export function attachmentRoutes(deps: Deps): {
       const params = { attachmentId: req.getParameter(0) };
       const authorization = req.getHeader('authorization');
       const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
-      const ranges = rangesOf(req);
+      const asked = askedOf(req);
       sendContent(exchange, async (events) => {
         const caller = await deps.admit(authorization, address, 'download');
         const attachment_id = checkParams(params).attachmentId as AttachmentId;
-        return transfer.open({ t: 'download', of: { attachment_id, caller }, ...ranges }, events);
+        return transfer.open({ t: 'download', of: { attachment_id, caller }, ...asked }, events);
       });
     },
     file(exchange, _res, req) {
       const token = req.getParameter(0);
-      const ranges = rangesOf(req);
+      const asked = askedOf(req);
       sendContent(exchange, async (events) =>
-        transfer.open({ t: 'download', of: { token }, ...ranges }, events),
+        transfer.open({ t: 'download', of: { token }, ...asked }, events),
       );
     },
   };
@@ -203,6 +203,12 @@ function lengthOf(req: HttpRequest): number | null {
   return /^\d{1,15}$/.test(header) ? Number(header) : null;
 }
 
-function rangesOf(req: HttpRequest): { range: string; ifRange: string } {
-  return { range: req.getHeader('range'), ifRange: req.getHeader('if-range') };
+/** What of the content is asked for. */
+function askedOf(req: HttpRequest) {
+  return {
+    head: req.getMethod() === 'head',
+    range: req.getHeader('range'),
+    ifRange: req.getHeader('if-range'),
+    ifNoneMatch: req.getHeader('if-none-match'),
+  };
 }

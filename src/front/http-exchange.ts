@@ -24,7 +24,7 @@ export interface Exchange {
   answer(answer: Answer): void;
   /** Answers with an error of the catalogue (PROTOCOL §2). */
   refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body' | 'code'>): void;
-  /** Begins an answer whose body of `length` bytes follows; null where the exchange is closed. */
+  /** Begins an answer whose body of `length` bytes follows; null where it has none (HEAD, 304), or the exchange is closed. */
   stream(head: StreamHead): BodyWriter | null;
 }
 
@@ -134,11 +134,15 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
       if (!open) return null;
       open = false;
       onAnswer?.(String(status));
+      const isBodyless = isHead || status === 304;
       res.cork(() => {
         res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
         res.writeHeader('x-request-id', requestId);
         for (const [name, value] of [...always, ...corsHeaders, ...headers]) res.writeHeader(name, value);
+        if (isHead) res.writeHeader('content-length', String(length));
+        if (isBodyless) res.endWithoutBody();
       });
+      if (isBodyless) return null;
       writer = bodyWriter(res, length, written);
       return writer;
     },

@@ -56,7 +56,7 @@ const PREFIX = '/api/v1';
 const HEALTH = `${PREFIX}/health`;
 /** Requests of nobody are limited by address, as those of so many users: documents, and tokens that are no good. */
 const USERS_BEHIND_AN_ADDRESS = 10;
-const METHODS = ['get', 'post', 'put', 'patch', 'del'] as const;
+const METHODS = ['get', 'head', 'post', 'put', 'patch', 'del'] as const;
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
 
 /**
@@ -93,9 +93,13 @@ function register(app: TemplatedApp, context: Context): void {
       else handle(exchange, res, req);
     };
   const on = (method: Route['method'], path: string, handle: Handler): void => {
-    const name = method === 'delete' ? 'del' : method;
-    methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-    app[name](path, guarded(handle, path.startsWith(HEALTH)));
+    // An exchange knows of HEAD: its answers have no body.
+    const names =
+      method === 'delete' ? (['del'] as const) : method === 'get' ? (['get', 'head'] as const) : [method];
+    for (const name of names) {
+      methods.set(path, [...(methods.get(path) ?? []), nameOf(name)]);
+      app[name](path, guarded(handle, path.startsWith(HEALTH)));
+    }
   };
 
   const streaming = streamingRoutes(context);
@@ -115,8 +119,7 @@ function register(app: TemplatedApp, context: Context): void {
     );
     // By each method too: `any` comes after a path with a parameter that takes the method (/rooms/:roomId).
     for (const method of METHODS) {
-      const name = method === 'del' ? 'DELETE' : method.toUpperCase();
-      if (!allowed.includes(name)) app[method](path, refuse);
+      if (!allowed.includes(nameOf(method))) app[method](path, refuse);
     }
     app.any(path, refuse);
   }
@@ -128,6 +131,10 @@ function register(app: TemplatedApp, context: Context): void {
     '/*',
     guarded((exchange, _res, req) => preflight(exchange, req, context.policy.cors)),
   );
+}
+
+function nameOf(method: (typeof METHODS)[number]): string {
+  return method === 'del' ? 'DELETE' : method.toUpperCase();
 }
 
 function isBlocked(res: HttpResponse, req: HttpRequest, { blocks, addressOf }: Context): boolean {

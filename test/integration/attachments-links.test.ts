@@ -54,6 +54,79 @@ async function shared({ server, rest, owner, room }: World) {
 
 const linksOf = ({ storage_url, thumbnail_url }: Attachment) => [storage_url, must(thumbnail_url)];
 
+describe('the headers of a file', () => {
+  let here: World;
+  let links: string[];
+  let authorization: string;
+
+  beforeAll(async () => {
+    here = await world({});
+    const { stored } = await shared(here);
+    authorization = `Bearer ${here.owner.token}`;
+    links = [stored.storage_url, `${here.server.url}/api/v1/attachments/${stored.id}/content`];
+  });
+
+  const ask = (link: string, method: string, headers: Readonly<Record<string, string>> = {}) =>
+    fetch(link, { method, headers: { authorization, ...headers } });
+  const OF_ANSWER = ['date', 'x-request-id'];
+  const headersOf = ({ headers }: Response) =>
+    Object.fromEntries([...headers].filter(([name]) => !OF_ANSWER.includes(name)));
+
+  test('are told by HEAD as by GET, without the file', async () => {
+    for (const link of links) {
+      const [got, head] = [await ask(link, 'GET'), await ask(link, 'HEAD')];
+      expect([head.status, headersOf(head)]).toEqual([200, headersOf(got)]);
+      expect(headersOf(head)).toMatchObject({ 'content-type': 'image/png', 'accept-ranges': 'bytes' });
+      expect((await head.arrayBuffer()).byteLength).toBe(0);
+      expect(Number(head.headers.get('content-length'))).toBe((await got.arrayBuffer()).byteLength);
+    }
+  });
+
+  test('are refused by HEAD as by GET', async () => {
+    const { server } = here;
+    expect((await ask(`${server.url}/api/v1/files/no-token`, 'HEAD')).status).toBe(403);
+    expect((await fetch(must(links[1]), { method: 'HEAD' })).status).toBe(401);
+    expect((await ask(`${server.url}/api/v1/attachments/${here.room}/content`, 'HEAD')).status).toBe(404);
+  });
+
+  test('spare whoever has the file from reading it again', async () => {
+    for (const link of links) {
+      const etag = must((await ask(link, 'HEAD')).headers.get('etag'));
+      for (const [method, known] of [
+        ['GET', etag],
+        ['HEAD', etag],
+        ['GET', `"another", W/${etag}`],
+        ['GET', '*'],
+      ] as const) {
+        const answer = await ask(link, method, { 'if-none-match': known, range: 'bytes=0-3' });
+        expect([answer.status, await answer.text()]).toEqual([304, '']);
+        expect([answer.headers.get('etag'), answer.headers.get('cache-control')]).toEqual([
+          etag,
+          'private, max-age=300',
+        ]);
+      }
+      expect((await ask(link, 'GET', { 'if-none-match': '"another"' })).status).toBe(200);
+    }
+  });
+
+  test('every GET has its HEAD, on a connection that lives on', async () => {
+    const { server, room } = here;
+    for (const path of [`/rooms/${room}`, `/rooms/${room}/messages`, '/health/live', '/openapi.json']) {
+      const [got, head] = [
+        await ask(`${server.url}/api/v1${path}`, 'GET'),
+        await ask(`${server.url}/api/v1${path}`, 'HEAD'),
+      ];
+      expect([head.status, await head.text()]).toEqual([200, '']);
+      expect(head.headers.get('content-type')).toBe(got.headers.get('content-type'));
+      expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
+    }
+    const posted = await ask(`${server.url}/api/v1/rooms/${room}/join`, 'HEAD');
+    expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'POST, OPTIONS']);
+    const wrong = await ask(`${server.url}/api/v1/rooms/${room}/pins`, 'DELETE');
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS']);
+  });
+});
+
 describe('without PUBLIC_URL', () => {
   let here: World;
 
