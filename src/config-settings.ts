@@ -208,7 +208,12 @@ export const SETTINGS = {
       defaultNote: 'same origin only',
     },
   ),
-  TRUST_PROXY: preset(networks, '', 'Proxies whose X-Forwarded-For is believed.', { defaultNote: 'none' }),
+  TRUST_PROXY: preset(
+    networks,
+    '',
+    'Proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are believed.',
+    { defaultNote: 'none' },
+  ),
   DATABASE_URL: optional(
     url('postgres', 'postgresql'),
     'PostgreSQL to use; `?sslmode=` as DB_SSLMODE. Required in production, this or DB_HOST.',
@@ -289,7 +294,7 @@ export const SETTINGS = {
   PUBLIC_URL: optional(
     url('http', 'https'),
     'Where clients reach this server: put before the links to attachments in local storage.',
-    { defaultNote: 'none: these links are paths' },
+    { defaultNote: 'none: as the client called the server, and paths in events' },
   ),
   JWT_SECRET: optional(
     secretOf(JWT_SECRET_MIN_BYTES),

@@ -36,7 +36,7 @@ export interface Config {
     /** Media types, lower case; a trailing `*` stands for any rest. */
     readonly allowedTypes: readonly string[];
     readonly urlLifeMs: number;
-    /** Without trailing slash; null: links to local storage are paths. */
+    /** Without trailing slash; null: links to local storage start with what the client called, or are paths. */
     readonly publicUrl: string | null;
     /** Bytes; 0 turns it off. */
     readonly quotaBytes: number;

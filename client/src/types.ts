@@ -21,7 +21,10 @@ export interface Attachment {
   readonly file_size: number;
   readonly width: number | null;
   readonly height: number | null;
-  /** Short-lived: read the message again for a fresh one. */
+  /**
+   * Short-lived: read the message again for a fresh one. In events it may be a path, to be resolved against the server's
+   * address: `new URL(storage_url, url)`.
+   */
   readonly storage_url: string;
   readonly thumbnail_url: string | null;
   readonly created_at: string;

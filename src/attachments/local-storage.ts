@@ -28,7 +28,7 @@ export interface LocalStorage extends ObjectStorage, LinkSigner {
  * Attachments as files under `root`: `objects/<key>`, and in `drafts` what is being written, named after its key, so
  * that `remove` finds what a crash left. A file appears whole, by rename, and is on disk when `put` resolves.
  *
- * @param publicUrl what links start with; null: they are paths
+ * @param publicUrl what links start with; null: they are paths, which answers make absolute
  */
 export function localStorage(root: string, signer: GrantSigner, publicUrl: string | null): LocalStorage {
   const pathOf = (key: string): string => join(root, 'objects', key);

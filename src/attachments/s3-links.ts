@@ -8,13 +8,14 @@ export type S3Config = Extract<StorageConfig, { type: 's3' }>;
 export function s3Links(config: S3Config): LinkSigner {
   const context = signingContext(config);
   return {
-    link: (key, { type, disposition, lifeMs }) =>
+    link: (key, { type, disposition, lifeMs, method }) =>
       presignGet(
         context,
         key,
         { 'response-content-type': type, 'response-content-disposition': disposition },
         Math.ceil(lifeMs / 1_000),
         Date.now(),
+        method,
       ),
   };
 }

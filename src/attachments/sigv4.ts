@@ -10,7 +10,7 @@ export interface SigningContext {
 }
 
 /**
- * Presigns a GET (AWS Signature Version 4 in the query). The SDK's presigner does the same, but only with a promise.
+ * Presigns a GET, or a HEAD (AWS Signature Version 4 in the query). The SDK's presigner does the same, but only with a promise.
  *
  * @param query parameters such as `response-content-type`
  * @param lifeS seconds, at most 604,800 (S3's own limit)
@@ -21,6 +21,7 @@ export function presignGet(
   query: Readonly<Record<string, string>>,
   lifeS: number,
   nowMs: number,
+  method: 'GET' | 'HEAD' = 'GET',
 ): string {
   const { base, region } = context;
   const time = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, '');
@@ -40,7 +41,7 @@ export function presignGet(
     .map(([name, value]) => `${name}=${value}`)
     .join('&');
   const path = `${base.pathname.replace(/\/$/, '')}/${key.split('/').map(encode).join('/')}`;
-  const request = ['GET', path, canonicalQuery, `host:${base.host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join(
+  const request = [method, path, canonicalQuery, `host:${base.host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join(
     '\n',
   );
   const digest = createHash('sha256').update(request).digest('hex');

@@ -83,6 +83,8 @@ export interface LinkOptions {
   /** As `content-disposition`. */
   readonly disposition: string;
   readonly lifeMs: number;
+  /** For which the link is good; GET unless said. A server's own links are good for both. */
+  readonly method?: 'GET' | 'HEAD';
 }
 
 /** Makes links to objects, at once and without asking anybody: events are encoded without waiting. */

@@ -155,6 +155,7 @@ function fileAnswers(): Record<string, JsonSchema> {
     200: { description: 'The file.', content },
     206: { description: 'The range that was asked for.', content },
     302: { description: 'The file is where `location` says.' },
+    304: { description: 'What `if-none-match` names is still the file.' },
     416: { description: 'The file has no such range.' },
   };
 }

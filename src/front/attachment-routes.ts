@@ -7,18 +7,15 @@ import type { AddressReader } from './client-address.js';
 import { type Exchange, failureBody } from './http-exchange.js';
 import { checkParams } from './http-request.js';
 import type { BodyWriter } from './http-stream.js';
+import type { OriginReader } from './own-origin.js';
 import type { TransferAnswer, TransferEvents, TransferExchange, TransferLink } from './transfer-link.js';
+import { type Dropped, linger } from './unread-body.js';
 
 /**
  * The requests whose bodies don't fit into a message: uploads and content. The front copies bytes between sockets and
  * the transfer thread, and holds a side back while the other is slow.
  */
 const FORM_MAX_BYTES = 65_536; // what a form may hold beside its file
-/**
- * What is still read of a refused body, and dropped: a client that is closed on while it sends may never see its
- * answer. As many bytes as the sockets of both sides hold of an upload that was held back, twice.
- */
-const LINGER = { bytes: 16 * 1_024 * 1_024, ms: 1_000 };
 const DOWNLOAD_WINDOW_BYTES = 256 * 1_024; // in flight to one client, beside what its socket holds
 
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
@@ -29,7 +26,8 @@ interface Deps {
   /** Who asks, within the limits. @throws Refusal */
   readonly admit: (authorization: string, address: string, kind: 'upload' | 'download') => Promise<Caller>;
   readonly addressOf: AddressReader;
-  readonly report: (exchange: Exchange, error: unknown) => void;
+  readonly originOf: OriginReader;
+  readonly report: (exchange: Exchange, error: unknown, unread: boolean) => void;
 }
 
 export function attachmentRoutes(deps: Deps): {
@@ -47,11 +45,12 @@ export function attachmentRoutes(deps: Deps): {
       const authorization = req.getHeader('authorization');
       const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
       const contentType = req.getHeader('content-type');
+      const origin = deps.originOf(res, req);
       const length = lengthOf(req);
       receiveBody(exchange, res, length, maxUploadBytes + FORM_MAX_BYTES, async (events) => {
         const caller = await deps.admit(authorization, address, 'upload');
         const room_id = checkParams(params).roomId as RoomId;
-        return transfer.open({ t: 'upload', room_id, caller, contentType, length }, events);
+        return transfer.open({ t: 'upload', room_id, caller, contentType, length, origin }, events);
       });
     },
     put(exchange, res, req) {
@@ -65,18 +64,18 @@ export function attachmentRoutes(deps: Deps): {
       const params = { attachmentId: req.getParameter(0) };
       const authorization = req.getHeader('authorization');
       const address = deps.addressOf(res, req.getHeader('x-forwarded-for'));
-      const ranges = rangesOf(req);
+      const asked = askedOf(req);
       sendContent(exchange, async (events) => {
         const caller = await deps.admit(authorization, address, 'download');
         const attachment_id = checkParams(params).attachmentId as AttachmentId;
-        return transfer.open({ t: 'download', of: { attachment_id, caller }, ...ranges }, events);
+        return transfer.open({ t: 'download', of: { attachment_id, caller }, ...asked }, events);
       });
     },
     file(exchange, _res, req) {
       const token = req.getParameter(0);
-      const ranges = rangesOf(req);
+      const asked = askedOf(req);
       sendContent(exchange, async (events) =>
-        transfer.open({ t: 'download', of: { token }, ...ranges }, events),
+        transfer.open({ t: 'download', of: { token }, ...asked }, events),
       );
     },
   };
@@ -89,9 +88,6 @@ export function attachmentRoutes(deps: Deps): {
     capBytes: number,
     open: (events: TransferEvents) => Promise<TransferExchange>,
   ): void {
-    if (length !== null && length > capBytes) {
-      return exchange.refuse(problem('payload_too_large'), { close: true });
-    }
     let under: TransferExchange | null = null;
     const early: { bytes: Uint8Array; last: boolean }[] = []; // what came with the request's head
     let credit = 0;
@@ -104,15 +100,14 @@ export function attachmentRoutes(deps: Deps): {
       if (paused && exchange.isOpen()) res.resume();
       paused = false;
     };
-    let lingering: { readonly answer: () => void; bytes: number } | null = null;
-    const finish = (answer: () => void): void => {
+    let dropped: Dropped | null = null;
+    const finish = (answer: (unread: boolean) => void): void => {
       unpause();
-      if (complete) return answer();
-      lingering ??= { answer, bytes: 0 };
-      setTimeout(answer, LINGER.ms); // once answered, an exchange drops what comes after
+      if (complete) answer(false);
+      else dropped ??= linger(answer);
     };
-    const answered = (answer: TransferAnswer): void => finish(() => relay(exchange, answer, !complete));
-    const refuse = (refused: Problem): void => finish(() => exchange.refuse(refused, { close: !complete }));
+    const answered = (answer: TransferAnswer): void => finish((unread) => relay(exchange, answer, unread));
+    const refuse = (refused: Problem): void => finish((unread) => exchange.refuse(refused, { unread }));
     exchange.whenAborted(() => under?.close());
 
     res.onData((chunk, last) => {
@@ -120,11 +115,7 @@ export function attachmentRoutes(deps: Deps): {
       total += chunk.byteLength;
       credit -= chunk.byteLength;
       complete = last;
-      if (lingering !== null) {
-        lingering.bytes += chunk.byteLength;
-        if (last || lingering.bytes > LINGER.bytes) lingering.answer();
-        return;
-      }
+      if (dropped !== null) return dropped(chunk.byteLength, last);
       if (total > capBytes) {
         refuse(problem('payload_too_large'));
         return under?.close();
@@ -138,6 +129,7 @@ export function attachmentRoutes(deps: Deps): {
       }
     });
 
+    if (length !== null && length > capBytes) return refuse(problem('payload_too_large'));
     const more = (bytes: number): void => {
       credit += bytes;
       if (credit > 0) unpause();
@@ -150,7 +142,7 @@ export function attachmentRoutes(deps: Deps): {
       },
       (error: unknown) => {
         if (error instanceof Refusal) refuse(error.problem);
-        else finish(() => deps.report(exchange, error));
+        else finish((unread) => deps.report(exchange, error, unread));
       },
     );
   }
@@ -186,23 +178,23 @@ export function attachmentRoutes(deps: Deps): {
       },
       (error: unknown) => {
         if (error instanceof Refusal) exchange.refuse(error.problem);
-        else deps.report(exchange, error);
+        else deps.report(exchange, error, false);
       },
     );
   }
 }
 
 /** A success is a finished body; a failure is a Problem, which lacks the request's id. */
-export function relay(exchange: Exchange, answer: TransferAnswer, close: boolean): void {
+export function relay(exchange: Exchange, answer: TransferAnswer, unread: boolean): void {
   const { status, body, headers = [], retryAfterMs } = answer;
-  if (status < 400) return exchange.answer({ status, body, headers, close });
+  if (status < 400) return exchange.answer({ status, body, headers, unread });
   const failure = JSON.parse(body) as Problem;
   exchange.answer({
     status,
     body: failureBody(failure, exchange.requestId),
     headers,
     retryAfterMs: retryAfterMs ?? failure.retry_after_ms ?? null,
-    close,
+    unread,
   });
 }
 
@@ -211,6 +203,12 @@ function lengthOf(req: HttpRequest): number | null {
   return /^\d{1,15}$/.test(header) ? Number(header) : null;
 }
 
-function rangesOf(req: HttpRequest): { range: string; ifRange: string } {
-  return { range: req.getHeader('range'), ifRange: req.getHeader('if-range') };
+/** What of the content is asked for. */
+function askedOf(req: HttpRequest) {
+  return {
+    head: req.getMethod() === 'head',
+    range: req.getHeader('range'),
+    ifRange: req.getHeader('if-range'),
+    ifNoneMatch: req.getHeader('if-none-match'),
+  };
 }

@@ -10,8 +10,16 @@ export type AddressReader = (res: HttpResponse, xForwardedFor: string) => string
 /** @param trustProxy IP addresses and CIDR ranges (TRUST_PROXY) */
 export function addressReader(trustProxy: readonly string[]): AddressReader {
   const trusted = trustedProxies(trustProxy);
-  return (res, xForwardedFor) =>
-    forwardedAddress(Buffer.from(res.getRemoteAddressAsText()).toString('latin1'), xForwardedFor, trusted);
+  return (res, xForwardedFor) => forwardedAddress(rawPeer(res), xForwardedFor, trusted);
+}
+
+/** The normalised address of the other end of the connection; '' where it has none. */
+export function peerAddress(res: HttpResponse): string {
+  return normalAddress(rawPeer(res)) ?? '';
+}
+
+function rawPeer(res: HttpResponse): string {
+  return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }
 
 /** Tells whether a normalised address is a trusted proxy's. */

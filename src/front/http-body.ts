@@ -4,13 +4,23 @@ import { problem, Refusal } from '../protocol/errors.js';
 import { parseStrictJson } from '../protocol/strict-json.js';
 import type { Validate } from '../protocol/validate.js';
 import type { Exchange } from './http-exchange.js';
+import { type Dropped, linger } from './unread-body.js';
+
+/** A request's body on its way. */
+export interface IncomingBody {
+  /** All of it; null where the exchange was closed, or is being refused. Never rejects. */
+  readonly whole: Promise<Buffer | null>;
+  /** Answers before the body has ended, when the client can see it: at once where the rest of it is known to be small. */
+  early(answer: (unread: boolean) => void): void;
+}
 
 /**
- * Collects a request's body. A body over the cap, declared or real, is answered with 413 at once and the
- * connection closed, without reading the rest. Call it synchronously in the handler.
+ * Collects a request's body. Over the cap, declared or real, nothing of it is kept and the exchange is refused with 413.
+ * Call it synchronously in the handler.
  *
- * @param keep false: only counts, and resolves with an empty buffer
- * @returns null where the exchange was closed meanwhile; never rejects
+ * @param contentLength the header: '' where the body's length isn't said
+ * @param keep false: only counts, and gives an empty buffer
+ * @returns null where the declared length is over the cap
  */
 export function collectBody(
   res: HttpResponse,
@@ -18,34 +28,42 @@ export function collectBody(
   contentLength: string,
   capBytes: number,
   keep: boolean,
-): Promise<Buffer | null> {
-  return new Promise((resolve) => {
-    const tooLarge = (): void => {
-      exchange.refuse(problem('payload_too_large'), { close: true });
-      resolve(null);
-    };
-    if (Number(contentLength) > capBytes) {
-      tooLarge();
-      return;
-    }
+): IncomingBody | null {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let ended = false;
+  let dropped: Dropped | null = null;
+  const tooLarge = (unread: boolean): void => exchange.refuse(problem('payload_too_large'), { unread });
+  if (Number(contentLength) > capBytes) dropped = linger(tooLarge);
+  const isTooLarge = dropped !== null;
+
+  const whole = new Promise<Buffer | null>((resolve) => {
     exchange.whenAborted(() => resolve(null));
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    res.onData((chunk, isLast) => {
-      if (!exchange.isOpen()) {
-        resolve(null);
-        return;
-      }
+    res.onData((chunk, last) => {
+      ended = last;
+      if (!exchange.isOpen()) return resolve(null);
+      if (dropped !== null) return dropped(chunk.byteLength, last);
       bytes += chunk.byteLength;
       if (bytes > capBytes) {
-        tooLarge();
-        return;
+        chunks.length = 0;
+        dropped = linger(tooLarge);
+        dropped(chunk.byteLength, last);
+        return resolve(null);
       }
       // uWebSockets takes the chunk back when this returns: copy it.
       if (keep && chunk.byteLength > 0) chunks.push(Buffer.from(new Uint8Array(chunk)));
-      if (isLast) resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+      if (last) resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
     });
   });
+  return isTooLarge
+    ? null
+    : {
+        whole,
+        early(answer) {
+          if (ended || contentLength !== '') answer(false);
+          else dropped ??= linger(answer);
+        },
+      };
 }
 
 /**

@@ -24,7 +24,7 @@ export interface Exchange {
   answer(answer: Answer): void;
   /** Answers with an error of the catalogue (PROTOCOL §2). */
   refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body' | 'code'>): void;
-  /** Begins an answer whose body of `length` bytes follows; null where the exchange is closed. */
+  /** Begins an answer whose body of `length` bytes follows; null where it has none (HEAD, 304), or the exchange is closed. */
   stream(head: StreamHead): BodyWriter | null;
 }
 
@@ -48,8 +48,13 @@ export interface Answer {
   readonly retryAfterMs?: number | null;
   /** Of the error that `body` tells of. */
   readonly code?: ErrorCode;
-  /** Closes the connection after the answer: for requests whose rest isn't read. */
+  /** Closes the connection at once after the answer, which a client that still sends may then not see. */
   readonly close?: boolean;
+  /**
+   * The rest of the request's body won't be read: the connection ends with the answer. It is left to the client, or to
+   * uWebSockets' idle timeout, to close it: what is closed with unread bytes is reset, and takes the answer with it.
+   */
+  readonly unread?: boolean;
 }
 
 const NO_REFERRER: Header = ['referrer-policy', 'no-referrer'];
@@ -81,12 +86,15 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
     retryAfterMs,
     code,
     close = false,
+    unread = false,
   }: Answer): void => {
     if (!open) return;
     open = false;
     onAnswer?.(code ?? 'ok');
+    if (unread) res.pause();
     res.cork(() => {
       res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+      if (unread) res.writeHeader('connection', 'close');
       res.writeHeader('x-request-id', requestId);
       res.writeHeader('cache-control', cacheControl ?? 'no-store');
       const policy = headers.some(([name]) => name === DATA_POLICY[0]) ? [] : [DATA_POLICY, NO_REFERRER];
@@ -126,11 +134,15 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
       if (!open) return null;
       open = false;
       onAnswer?.(String(status));
+      const isBodyless = isHead || status === 304;
       res.cork(() => {
         res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
         res.writeHeader('x-request-id', requestId);
         for (const [name, value] of [...always, ...corsHeaders, ...headers]) res.writeHeader(name, value);
+        if (isHead) res.writeHeader('content-length', String(length));
+        if (isBodyless) res.endWithoutBody();
       });
+      if (isBodyless) return null;
       writer = bodyWriter(res, length, written);
       return writer;
     },

@@ -16,6 +16,7 @@ import { collectBody, decodeBody } from './http-body.js';
 import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
 import { isAmbiguous } from './http-framing.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
+import { type OriginReader, originReader } from './own-origin.js';
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 import type { TransferLink } from './transfer-link.js';
@@ -35,6 +36,7 @@ export interface HttpDeps {
 interface Context extends HttpDeps {
   readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
+  readonly originOf: OriginReader;
   readonly limiters: Readonly<Record<Route['limit'] | 'upload' | 'anonymous', Limiter>>;
 }
 
@@ -46,6 +48,7 @@ interface Head {
   readonly authorization: string;
   readonly address: string;
   readonly userAgent: string;
+  readonly origin: string;
 }
 
 const PREFIX = '/api/v1';
@@ -53,7 +56,7 @@ const PREFIX = '/api/v1';
 const HEALTH = `${PREFIX}/health`;
 /** Requests of nobody are limited by address, as those of so many users: documents, and tokens that are no good. */
 const USERS_BEHIND_AN_ADDRESS = 10;
-const METHODS = ['get', 'post', 'put', 'patch', 'del'] as const;
+const METHODS = ['get', 'head', 'post', 'put', 'patch', 'del'] as const;
 type Handler = (exchange: Exchange, res: HttpResponse, req: HttpRequest) => void;
 
 /**
@@ -66,6 +69,7 @@ export function createHttp(deps: HttpDeps): (app: TemplatedApp) => void {
     ...deps,
     policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
+    originOf: originReader(config),
     limiters: {
       rest: createLimiter({ perMinute: config.limits.restPerMinute }),
       auth: createLimiter({ perMinute: config.limits.authPerMinute }),
@@ -89,9 +93,13 @@ function register(app: TemplatedApp, context: Context): void {
       else handle(exchange, res, req);
     };
   const on = (method: Route['method'], path: string, handle: Handler): void => {
-    const name = method === 'delete' ? 'del' : method;
-    methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-    app[name](path, guarded(handle, path.startsWith(HEALTH)));
+    // An exchange knows of HEAD: its answers have no body.
+    const names =
+      method === 'delete' ? (['del'] as const) : method === 'get' ? (['get', 'head'] as const) : [method];
+    for (const name of names) {
+      methods.set(path, [...(methods.get(path) ?? []), nameOf(name)]);
+      app[name](path, guarded(handle, path.startsWith(HEALTH)));
+    }
   };
 
   const streaming = streamingRoutes(context);
@@ -111,8 +119,7 @@ function register(app: TemplatedApp, context: Context): void {
     );
     // By each method too: `any` comes after a path with a parameter that takes the method (/rooms/:roomId).
     for (const method of METHODS) {
-      const name = method === 'del' ? 'DELETE' : method.toUpperCase();
-      if (!allowed.includes(name)) app[method](path, refuse);
+      if (!allowed.includes(nameOf(method))) app[method](path, refuse);
     }
     app.any(path, refuse);
   }
@@ -124,6 +131,10 @@ function register(app: TemplatedApp, context: Context): void {
     '/*',
     guarded((exchange, _res, req) => preflight(exchange, req, context.policy.cors)),
   );
+}
+
+function nameOf(method: (typeof METHODS)[number]): string {
+  return method === 'del' ? 'DELETE' : method.toUpperCase();
 }
 
 function isBlocked(res: HttpResponse, req: HttpRequest, { blocks, addressOf }: Context): boolean {
@@ -158,6 +169,7 @@ function streamingRoutes(context: Context): {
     config,
     transfer,
     addressOf: context.addressOf,
+    originOf: context.originOf,
     async admit(authorization, address, kind) {
       const caller = authenticate(authorization, address, context);
       const wait =
@@ -165,7 +177,7 @@ function streamingRoutes(context: Context): {
       if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
       return caller;
     },
-    report: (exchange, error) => reportFailure(exchange, 'attachment', error, context),
+    report: (exchange, error, unread) => reportFailure(exchange, 'attachment', error, context, unread),
   });
   return { byName: { upload_attachment: upload, get_attachment_content: content }, files: { file, put } };
 }
@@ -174,9 +186,15 @@ function uploadWait(isUpload: boolean, caller: Caller, { limiters }: Context): n
   return isUpload ? limiters.upload.take(caller.user_id) : 0;
 }
 
-function reportFailure(exchange: Exchange, route: string, error: unknown, { log }: Context): void {
+function reportFailure(
+  exchange: Exchange,
+  route: string,
+  error: unknown,
+  { log }: Context,
+  unread: boolean,
+): void {
   log.error({ event: 'http_failed', route, request_id: exchange.requestId, err: error });
-  exchange.refuse(problem('internal'));
+  exchange.refuse(problem('internal'), { unread });
 }
 
 function preflight(exchange: Exchange, req: HttpRequest, cors: Cors): void {
@@ -210,7 +228,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     if (over !== null && name !== 'send_message') {
       throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
     }
-    const { address, userAgent } = head;
+    const { address, userAgent, origin } = head;
     const params = checkParams(head.params);
     const query = readQuery(head.rawQuery);
     const bytes = await whenBody;
@@ -218,7 +236,8 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     const isAway = bytes.length === 0 && route.bodyOptional === true;
     const body = validate === null ? null : isAway ? {} : decodeBody(bytes, head.contentType, validate);
     const request_id = exchange.requestId;
-    const call = { route: name, request_id, params, query, body, caller, address, userAgent, over };
+    const client = { caller, address, userAgent, origin };
+    const call = { route: name, request_id, params, query, body, ...client, over };
     if (route.shard === 'transfer') {
       const wait = caller === null ? 0 : uploadWait(name === 'presign_attachment', caller, context);
       if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
@@ -246,6 +265,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
       authorization: req.getHeader('authorization'),
       address: context.addressOf(res, req.getHeader('x-forwarded-for')),
       userAgent: req.getHeader('user-agent'),
+      origin: context.originOf(res, req),
     };
     const contentLength = req.getHeader('content-length');
     const body = collectBody(
@@ -255,14 +275,13 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
       context.config.limits.maxBodyBytes,
       validate !== null,
     );
-    if (!exchange.isOpen()) return;
-    run(exchange, head, body).catch((error: unknown) => {
-      if (error instanceof Refusal) {
-        exchange.refuse(error.problem);
-        return;
-      }
-      reportFailure(exchange, name, error, context);
-    });
+    if (body === null) return;
+    run(exchange, head, body.whole).catch((error: unknown) =>
+      body.early((unread) => {
+        if (error instanceof Refusal) exchange.refuse(error.problem, { unread });
+        else reportFailure(exchange, name, error, context, unread);
+      }),
+    );
   };
 }
 

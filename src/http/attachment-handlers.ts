@@ -5,7 +5,7 @@ import type { DirectUpload } from '../protocol/model.js';
 import type { PresignBody } from '../protocol/requests.js';
 import type { AttachmentRecord, StoredFile } from '../rooms/attachment-ports.js';
 import type { AttachmentService } from '../rooms/attachment-service.js';
-import type { AttachmentViews } from '../rooms/attachment-view.js';
+import { type AttachmentViews, absolute } from '../rooms/attachment-view.js';
 import type { TransferRoute } from './routes.js';
 import { callerOf, type HttpCall, type HttpHandler } from './types.js';
 
@@ -34,21 +34,23 @@ export function attachmentHandlers(ports: {
       );
       const expires_at = opened.expires_at.toISOString();
       const { direct } = opened;
-      const upload = 'parts' in direct ? { parts: [...direct.parts] } : direct;
-      const data = { attachment: views.show(opened.record), upload: { ...upload, expires_at } };
+      const { origin } = call;
+      const put = <T extends DirectPut>(each: T): T => ({ ...each, url: absolute(each.url, origin) });
+      const upload = 'parts' in direct ? { parts: direct.parts.map(put) } : put(direct);
+      const data = { attachment: views.show(opened.record, origin), upload: { ...upload, expires_at } };
       return { status: 201, data: data satisfies DirectUpload };
     },
 
     complete_attachment: async (call) => {
       const record = await attachments.ownUpload(callerOf(call).user_id, idOf(call));
-      if (record.state !== 'pending') return { status: 200, data: views.show(record) };
+      if (record.state !== 'pending') return { status: 200, data: views.show(record, call.origin) };
       const file = await ports.inspect(record);
-      return { status: 200, data: views.show(await attachments.finish(record.id, file)) };
+      return { status: 200, data: views.show(await attachments.finish(record.id, file), call.origin) };
     },
 
     get_attachment: async (call) => {
       const record = await attachments.see(callerOf(call).user_id, idOf(call));
-      return { status: 200, data: views.show(record) };
+      return { status: 200, data: views.show(record, call.origin) };
     },
 
     delete_attachment: async (call) => {

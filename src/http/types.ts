@@ -11,6 +11,8 @@ export interface HttpCall {
   /** The client's address, through trusted proxies. */
   readonly address: string;
   readonly userAgent: string;
+  /** Where the client has called the server, for links; '' where that isn't known. */
+  readonly origin: string;
   readonly over: OverLimit | null;
 }
 

@@ -59,6 +59,8 @@ export type ToShard =
       readonly caller: Caller | null;
       readonly address: string;
       readonly userAgent: string;
+      /** Where the client has called the server, for links; '' where that isn't known. */
+      readonly origin: string;
       readonly over: OverLimit | null;
       /** Sent on by another shard, which has counted it by the limits. */
       readonly counted?: true;
@@ -293,6 +295,7 @@ export type ToTransfer =
       readonly caller: Caller;
       readonly contentType: string;
       readonly length: number | null;
+      readonly origin: string;
     }
   /** A file that a link to local storage allows to bring. */
   | { readonly t: 'put'; readonly id: number; readonly token: string; readonly length: number | null }
@@ -303,8 +306,12 @@ export type ToTransfer =
       readonly of:
         | { readonly attachment_id: AttachmentId; readonly caller: Caller }
         | { readonly token: string };
+      /** HEAD: what a GET would say of the content, and no byte of it. */
+      readonly head: boolean;
+      /** Headers; '' where they aren't there. */
       readonly range: string;
       readonly ifRange: string;
+      readonly ifNoneMatch: string;
     }
   | { readonly t: 'pull'; readonly id: number; readonly bytes: number }
   /** The client is gone, or has been answered: the exchange is over, nothing more is said of it. */
@@ -326,7 +333,7 @@ export type FromTransfer =
   | {
       readonly t: 'content';
       readonly id: number;
-      readonly status: 200 | 206;
+      readonly status: 200 | 206 | 304;
       readonly headers: readonly (readonly [name: string, value: string])[];
       /** Of the bytes that follow. */
       readonly length: number;

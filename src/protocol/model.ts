@@ -16,6 +16,9 @@ export type RoomType = Static<typeof RoomType>;
 
 export const Reaction = Type.Object({ emoji: Type.String(), count: Count, user_ids: Type.Array(Uuid) });
 
+const LINK =
+  'Short-lived, made when it is read. Over WebSocket a path of this server where its files lie on its own disk and it has no PUBLIC_URL.';
+
 export const Attachment = Type.Object({
   id: Uuid,
   message_id: Nullable(Uuid),
@@ -25,8 +28,8 @@ export const Attachment = Type.Object({
   file_size: Count,
   width: Nullable(Count),
   height: Nullable(Count),
-  storage_url: Type.String(),
-  thumbnail_url: Nullable(Type.String()),
+  storage_url: Type.String({ description: LINK }),
+  thumbnail_url: Type.Union([Type.String(), Type.Null()], { description: LINK }),
   created_at: Timestamp,
 });
 export type Attachment = Static<typeof Attachment>;
@@ -34,7 +37,9 @@ export type Attachment = Static<typeof Attachment>;
 /** One request by which a client brings bytes to storage itself. */
 const DirectPut = {
   method: Type.Literal('PUT'),
-  url: Type.String(),
+  url: Type.String({
+    description: 'Where the bytes go; carries its own permission, so no token is sent with it.',
+  }),
   headers: Type.Record(Type.String(), Type.String()),
 };
 /** How a client brings a file to storage itself: in one request, or in parts (all of them, in any order). */

@@ -276,7 +276,7 @@ export async function runShard(start: ShardStart): Promise<void> {
       const { status, data, page } = result;
       const body = JSON.stringify({
         success: true,
-        data: linked(data),
+        data: linked(data, request.origin),
         ...(page === undefined ? {} : { page }),
       });
       outbox.post({ t: 'http', id, status, at: outbox.bytes(body) });

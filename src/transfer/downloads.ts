@@ -1,6 +1,11 @@
 import type { GrantSigner } from '../attachments/local-links.js';
 import { presentation } from '../attachments/presentation.js';
-import { type ByteRange, ObjectMissing, type ObjectStorage } from '../attachments/storage-port.js';
+import {
+  type ByteRange,
+  type LinkOptions,
+  ObjectMissing,
+  type ObjectStorage,
+} from '../attachments/storage-port.js';
 import type { FromTransfer, ToTransfer } from '../ipc/messages.js';
 import { Refusal } from '../protocol/errors.js';
 import type { AttachmentService } from '../rooms/attachment-service.js';
@@ -10,6 +15,7 @@ const AT_ONCE_MAX = 512; // each holds an open file and at most a window of byte
 
 const CACHE_S = 300; // a link is good for longer
 
+type Header = readonly [name: string, value: string];
 type Download = Extract<ToTransfer, { t: 'download' }>;
 
 export interface Downloads {
@@ -42,7 +48,7 @@ export function createDownloads(ports: {
   /** Local storage's links; null: storage has its own. */
   readonly grants: GrantSigner | null;
   /** A link for who may see the attachment. */
-  readonly linkTo: (key: string, show: Pick<Served, 'type' | 'disposition'>) => string;
+  readonly linkTo: (key: string, show: Pick<LinkOptions, 'type' | 'disposition' | 'method'>) => string;
   readonly attachments: AttachmentService;
   readonly post: (message: FromTransfer) => void;
 }): Downloads {
@@ -93,12 +99,7 @@ export function createDownloads(ports: {
       id,
       status: range === null ? 200 : 206,
       headers: [
-        ['content-type', served.type],
-        ['content-disposition', served.disposition],
-        ['content-security-policy', "sandbox; default-src 'none'"],
-        ['cache-control', `private, max-age=${CACHE_S}`],
-        ['accept-ranges', 'bytes'],
-        ['etag', etagOf(key)],
+        ...headersOf(served),
         ...(range === null ? [] : [['content-range', `bytes ${range.start}-${range.end}/${size}`] as const]),
       ],
       length: range === null ? size : range.end - range.start + 1,
@@ -112,7 +113,18 @@ export function createDownloads(ports: {
 
   async function serve(request: Download, client: Client): ReturnType<Downloads['download']> {
     const served = await allowed(request.of);
-    if (grants === null) return { redirect: ports.linkTo(served.key, served) };
+    const { type, disposition } = served;
+    const method = request.head ? 'HEAD' : 'GET';
+    if (grants === null) return { redirect: ports.linkTo(served.key, { type, disposition, method }) };
+    if (isKnown(request.ifNoneMatch, etagOf(served.key))) {
+      post({ t: 'content', id: request.id, status: 304, headers: cacheHeaders(served), length: 0 });
+      return null;
+    }
+    if (request.head) {
+      if ((await storage.head(served.key)) === null) throw new Refusal('not_found');
+      post({ t: 'content', id: request.id, status: 200, headers: headersOf(served), length: served.size });
+      return null;
+    }
     const isCurrent = request.ifRange === '' || request.ifRange === etagOf(served.key);
     const range = isCurrent ? parseRange(request.range, served.size) : null;
     if (range === 'unsatisfiable') return { unsatisfiable: served.size };
@@ -145,6 +157,30 @@ export function createDownloads(ports: {
       client.wake();
     },
   };
+}
+
+function headersOf(served: Served): Header[] {
+  return [
+    ['content-type', served.type],
+    ['content-disposition', served.disposition],
+    ['accept-ranges', 'bytes'],
+    ...cacheHeaders(served),
+  ];
+}
+
+/** What a cache that has the content is told again. */
+function cacheHeaders({ key }: Served): Header[] {
+  return [
+    ['content-security-policy', "sandbox; default-src 'none'"],
+    ['cache-control', `private, max-age=${CACHE_S}`],
+    ['etag', etagOf(key)],
+  ];
+}
+
+/** Whether an If-None-Match header names the content (RFC 9110 §13.1.2). */
+function isKnown(ifNoneMatch: string, etag: string): boolean {
+  const known = ifNoneMatch.split(',').map((each) => each.trim().replace(/^W\//, ''));
+  return known.includes(etag) || known.includes('*');
 }
 
 /** The bytes with a buffer of their own, which can be transferred: files are read into such, smaller pieces share one. */

@@ -80,7 +80,7 @@ export function createUploads(ports: {
     try {
       post({ t: 'credit', id: request.id, bytes: WINDOW_BYTES });
       const file = await readUploadForm(request.contentType, feed, (form) => ingest.store(opened, form));
-      return ports.views.show(await attachments.finish(opened.id, file));
+      return ports.views.show(await attachments.finish(opened.id, file), request.origin);
     } catch (error) {
       await attachments.giveUp(opened.id).catch(() => undefined); // else it expires
       ports.left();

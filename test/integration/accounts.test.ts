@@ -200,6 +200,7 @@ describe('the REST handlers', () => {
     caller: null,
     address: '192.0.2.1',
     userAgent: '',
+    origin: '',
     over: null,
     ...options,
   });

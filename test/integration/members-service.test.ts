@@ -166,6 +166,7 @@ describe('over REST', () => {
     caller: { user_id: caller, username: 'x', sid: newId<SessionId>() },
     address: '::1',
     userAgent: '',
+    origin: '',
     over: null,
     ...rest,
   });

@@ -15,6 +15,7 @@ const call: HttpCall = {
   caller: { user_id: newId<UserId>(), username: 'anna', sid: newId<SessionId>() },
   address: '127.0.0.1',
   userAgent: '',
+  origin: '',
   over: null,
 };
 
