@@ -163,6 +163,56 @@ test('a socket joins so many rooms and no more; leaving makes place', { timeout:
   await free.stop();
 });
 
+test('syncs of a room full of the largest messages: others’ sends are all served, and memory stays', {
+  timeout: 120_000,
+}, async () => {
+  const writers = await Promise.all(Array.from({ length: 13 }, () => newAccount(rest)));
+  const { id: full } = await newRoom(rest, attacker, writers);
+  const largest = { content: '😀'.repeat(5_000), metadata: { a: 'x'.repeat(3_900) } };
+  for (const writer of writers) {
+    const client = await open(writer);
+    for (let n = 0; n < SEND_BURST; n++) await client.ask<Ack>('send_message', largest, full);
+    await client.close();
+  }
+  const answers = new Map<string, number>();
+  const attackers = await Promise.all(
+    Array.from({ length: 5 }, () =>
+      open(attacker, ({ type }) => void answers.set(type, (answers.get(type) ?? 0) + 1)),
+    ),
+  );
+  const client = await open(victim);
+  const before = await residentBytes();
+  let peak = 0;
+  for (let round = 0; round < 50; round++) {
+    for (const each of attackers) {
+      for (let n = 0; n < 2; n++)
+        each.sendFrame({ type: 'sync', room_id: full, payload: { since: 0, limit: 500 } });
+    }
+    const ack = await client.ask<Ack>('send_message', { content: `while it runs ${round}` }, room);
+    expect(ack.seq_no).toBe(round + 1);
+    peak = Math.max(peak, await residentBytes());
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(answers.get('synced')).toBeGreaterThan(0);
+  expect(peak - before).toBeLessThan(2 * RSS_SLACK_BYTES); // each socket may hold a megabyte of answers besides
+  for (const each of attackers) await each.close();
+  await client.close();
+  await expectServed();
+});
+
+test('joins beyond the rooms of a socket count as refused', async () => {
+  const { code, refused } = await flood(
+    () => ({
+      type: 'resume',
+      payload: { rooms: Array.from({ length: 500 }, () => ({ room_id: randomUUID() })) },
+    }),
+    COMMAND_BURST,
+  );
+  expect(code).toBe(4008);
+  expect(refused.get('quota_exceeded')).toBeGreaterThan(0);
+  await expectServed();
+});
+
 describe('connections', { timeout: 60_000 }, () => {
   test('sockets that don’t say whose they are: so many an address, and others come in', async () => {
     const sockets = Array.from({ length: ANONYMOUS_MAX + 50 }, () => new WebSocket(server.wsUrl));
