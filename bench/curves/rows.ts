@@ -100,7 +100,7 @@ async function timeStatements(db: Db, corpus: Corpus, times: number, random: Ran
     'resume, 50 missed': async () => {
       const room_id = room();
       const since = Math.max(0, (await headOf(room_id)) - PAGE);
-      return () => log.messagesAfter(room_id, since, PAGE + 1);
+      return () => log.messagesAfter(room_id, since, { limit: PAGE, bytes: 256 * 1_024 });
     },
     [`states of ${RESUME_ROOMS} rooms`]: async () => {
       const ids = Array.from({ length: RESUME_ROOMS }, room);

@@ -101,7 +101,8 @@ export function createRequests(deps: {
     }
     if (socket.rooms.size + socket.joining + roomsJoinedBy(frame) > SUBSCRIPTIONS_MAX) {
       const sentence = `A socket joins at most ${SUBSCRIPTIONS_MAX} rooms.`;
-      return send(socket, errorFrame(frame, new Refusal('quota_exceeded', { sentence })));
+      send(socket, errorFrame(frame, new Refusal('quota_exceeded', { sentence })));
+      return countRefused(socket);
     }
     const links = deps.links();
     if (frame.type === 'resume') return resume(socket, frame, common);

@@ -20,6 +20,7 @@ import type { Hold, Sequencer } from './sequencer.js';
 const ANSWER_BYTES_MAX = 256 * 1024; // of messages in one answer; the rest comes by `sync` (bounded queues, I11)
 const ROOMS_AT_ONCE = 8; // reads of one resume under way together
 const JOINS_AT_ONCE = 32; // enough for every connection to the database; the rest waits without having begun
+const JOINS_OF_A_USER_AT_ONCE = 3; // one less than a shard has connections: nobody fills them all by himself
 const TURN_WITHIN_MS = 1_000; // half of what a request may take: then it is refused rather than begun in vain
 
 /** The payload of `joined`. */
@@ -72,7 +73,7 @@ export interface Joins {
    */
   revoke(room_id: RoomId, user_id: UserId | null, before_ms?: number): void;
   readonly totals: Readonly<Record<'joined' | 'resumed' | 'replayed', number>>;
-  /** @throws Refusal */
+  /** @throws Refusal; `overloaded` where its turn doesn't come in time */
   sync(user_id: UserId, room_id: RoomId, since: number, limit: number): Promise<Synced>;
 }
 
@@ -99,21 +100,24 @@ export function createJoins(
   const totals = { joined: 0, resumed: 0, replayed: 0 };
   const slots = createJoinSlots({
     atOnce: JOINS_AT_ONCE,
+    ofUserAtOnce: JOINS_OF_A_USER_AT_ONCE,
     waitMs: TURN_WITHIN_MS,
     late: () => new Refusal('overloaded', { retryAfterMs: 1_000 }),
   });
 
   async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
-    const { head, messages: found } = await log.messagesAfter(room_id, since, limit + 1);
+    // What the answer has no place for isn't read: a page of the largest messages is forty times one answer.
+    const page = { limit, bytes: Math.max(1, budget.bytes) };
+    const { head, messages: found, more } = await log.messagesAfter(room_id, since, page);
     if (head === null) throw new Refusal('not_found');
     if (since > head.head_rev) throw new Refusal('invalid_since');
     const messages: Message[] = [];
-    for (const message of found.slice(0, limit)) {
+    for (const message of found) {
       if (budget.bytes <= 0) break;
       budget.bytes -= sizeOf(message);
       messages.push(message);
     }
-    return { head, messages, more: messages.length < found.length };
+    return { head, messages, more: more || messages.length < found.length };
   }
 
   async function prepare(
@@ -197,7 +201,7 @@ export function createJoins(
       };
       underWay.add(joining);
       try {
-        await slots.run(() => joinNow(joining, requests, done));
+        await slots.run(who.user_id, () => joinNow(joining, requests, done));
       } finally {
         underWay.delete(joining);
       }
@@ -211,14 +215,15 @@ export function createJoins(
       }
     },
 
-    async sync(user_id, room_id, since, limit) {
-      const [state] = await reader.joinStates(user_id, [room_id]);
-      readable(state ?? null);
-      const { head, messages, more } = await read(room_id, since, limit, { bytes: ANSWER_BYTES_MAX });
-      totals.replayed += messages.length;
-      const last = messages.at(-1)?.rev ?? since;
-      return { messages, head_rev: head.head_rev, next_since: more ? last : head.head_rev, more };
-    },
+    sync: (user_id, room_id, since, limit) =>
+      slots.run(user_id, async () => {
+        const [state] = await reader.joinStates(user_id, [room_id]);
+        readable(state ?? null);
+        const { head, messages, more } = await read(room_id, since, limit, { bytes: ANSWER_BYTES_MAX });
+        totals.replayed += messages.length;
+        const last = messages.at(-1)?.rev ?? since;
+        return { messages, head_rev: head.head_rev, next_since: more ? last : head.head_rev, more };
+      }),
   };
 }
 

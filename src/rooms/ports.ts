@@ -133,6 +133,13 @@ export interface ReactionOrder {
   readonly emoji: string;
 }
 
+/** As many messages as one read takes. */
+export interface LogPage {
+  readonly limit: number;
+  /** The message that reaches them is the last; at least one is read. */
+  readonly bytes: number;
+}
+
 /** To pin or unpin. */
 export interface PinOrder {
   readonly id: MessageId;
@@ -240,12 +247,15 @@ export interface MessageLog extends Changes {
   attachmentsOf(message_id: MessageId): Promise<UnlinkedAttachment[]>;
   /** Heads of those rooms that exist. */
   heads(room_ids: readonly RoomId[]): Promise<RoomHead[]>;
-  /** All messages whose latest rev is above `rev`, by rev, at most `limit`; with the head of the same snapshot. */
+  /**
+   * The messages whose latest rev is above `rev`, by rev, as many as the page takes; `more` where there are others
+   * after them. With the head of the same snapshot.
+   */
   messagesAfter(
     room_id: RoomId,
     rev: number,
-    limit: number,
-  ): Promise<{ head: RoomHead | null; messages: Message[] }>;
+    page: LogPage,
+  ): Promise<{ head: RoomHead | null; messages: Message[]; more: boolean }>;
   /**
    * The same messages with every rev above `rev` that they took, and so all of the log after it; with the head of the same
    * snapshot. None where these revs are more than `limit`.

@@ -4,6 +4,7 @@ import { BadRow, DuplicateIds, LogUnavailable } from '../rooms/log-errors-port.j
 import type {
   KnownMessage,
   LoggedMessage,
+  LogPage,
   Message,
   MessageLog,
   MessageTarget,
@@ -15,7 +16,7 @@ import type {
 import { attachmentsOf, claimable } from './attachments.js';
 import { type Db, run, StoreUnavailable, sqlState, violatedConstraint } from './client.js';
 import { deleteMessages, editMessages } from './message-changes.js';
-import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
+import { type MessageRow, messageColumns, storedSize, toMessage } from './message-rows.js';
 import { pinMessages, unpinMessages } from './pins.js';
 import { addReactions, removeReactions } from './reactions.js';
 
@@ -35,7 +36,7 @@ export function messageLog(db: Db): MessageLog {
     pin: (orders, at) => guarded(pinMessages(db, orders, at)),
     unpin: (orders) => guarded(unpinMessages(db, orders)),
     heads: (room_ids) => guarded(roomHeads(db, room_ids)),
-    messagesAfter: (room_id, rev, limit) => guarded(messagesAfter(db, room_id, rev, limit)),
+    messagesAfter: (room_id, rev, page) => guarded(messagesAfter(db, room_id, rev, page)),
     changesAfter: (room_id, rev, limit) => guarded(changesAfter(db, room_id, rev, limit)),
   };
 }
@@ -217,21 +218,31 @@ async function messagesAfter(
   db: Db,
   room_id: RoomId,
   rev: number,
-  limit: number,
-): Promise<{ head: RoomHead | null; messages: Message[] }> {
-  const rows = await run(db<AtHead<MessageRow>[]>`
+  page: LogPage,
+): Promise<{ head: RoomHead | null; messages: Message[]; more: boolean }> {
+  const rows = await run(db<AtHead<MessageRow & { readonly next_rev: number | null }>[]>`
     select h.head_seq, h.head_rev, c.*
     from room_heads h
     left join lateral (
-      select ${messageColumns(db)}
-      from messages m join users u on u.id = m.user_id
-      where m.room_id = h.room_id and m.rev > ${rev}
-      order by m.rev limit ${limit}
+      select ${messageColumns(db)}, m.next_rev
+      from (
+        select m.*, lead(m.rev) over walk as next_rev, sum(${storedSize(db)}) over walk as bytes_before
+        from messages m
+        where m.room_id = h.room_id and m.rev > ${rev}
+        window walk as (order by m.rev rows between unbounded preceding and 1 preceding)
+        order by m.rev limit ${page.limit}
+      ) m join users u on u.id = m.user_id
+      where coalesce(m.bytes_before, 0) < ${page.bytes}
     ) c on true
     where h.room_id = ${room_id} and not h.closed
     order by c.rev`);
   const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
-  return { head: headOf(room_id, rows), messages };
+  const last = rows.at(-1);
+  return {
+    head: headOf(room_id, rows),
+    messages,
+    more: last !== undefined && last.id !== null && last.next_rev !== null,
+  };
 }
 
 type ChangeRow = MessageRow &

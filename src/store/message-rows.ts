@@ -1,4 +1,5 @@
 import type { Message } from '../protocol/model.js';
+import { METADATA_MAX_BYTES } from '../protocol/requests.js';
 import { shownAttachments } from './attachments.js';
 import type { Db, Tx } from './client.js';
 
@@ -48,6 +49,21 @@ export function messageColumns(db: Db | Tx) {
     case when m.deleted_at is null then (
       select ${shownAttachments(db)} from attachments a where a.message_id = m.id and a.state = 'attached'
     ) end as attachments`;
+}
+
+/**
+ * About how many bytes a message is once it is read, for `from messages m`: 700 for the members of fixed size, 40 for
+ * an id. Told without reading it: what is kept outside of the row stays there, and metadata that is compressed counts
+ * as the largest.
+ */
+export function storedSize(db: Db | Tx) {
+  return db`700 + octet_length(m.content) + 40 * coalesce(cardinality(m.mentions), 0)
+    + case when pg_column_compression(m.metadata) is null then coalesce(pg_column_size(m.metadata), 0)
+        else ${METADATA_MAX_BYTES}::int end
+    + case when m.reaction_kinds > 0 then (
+        select coalesce(sum(100 + 40 * least(c.count, ${REACTION_USERS_MAX})), 0)::int
+        from reaction_counts c where c.message_id = m.id
+      ) else 0 end`;
 }
 
 /**

@@ -163,6 +163,56 @@ test('a socket joins so many rooms and no more; leaving makes place', { timeout:
   await free.stop();
 });
 
+test('syncs of a room full of the largest messages: others’ sends are all served, and memory stays', {
+  timeout: 120_000,
+}, async () => {
+  const writers = await Promise.all(Array.from({ length: 13 }, () => newAccount(rest)));
+  const { id: full } = await newRoom(rest, attacker, writers);
+  const largest = { content: '😀'.repeat(5_000), metadata: { a: 'x'.repeat(3_900) } };
+  for (const writer of writers) {
+    const client = await open(writer);
+    for (let n = 0; n < SEND_BURST; n++) await client.ask<Ack>('send_message', largest, full);
+    await client.close();
+  }
+  const answers = new Map<string, number>();
+  const attackers = await Promise.all(
+    Array.from({ length: 5 }, () =>
+      open(attacker, ({ type }) => void answers.set(type, (answers.get(type) ?? 0) + 1)),
+    ),
+  );
+  const client = await open(victim);
+  const before = await residentBytes();
+  let peak = 0;
+  for (let round = 0; round < 50; round++) {
+    for (const each of attackers) {
+      for (let n = 0; n < 2; n++)
+        each.sendFrame({ type: 'sync', room_id: full, payload: { since: 0, limit: 500 } });
+    }
+    const ack = await client.ask<Ack>('send_message', { content: `while it runs ${round}` }, room);
+    expect(ack.seq_no).toBe(round + 1);
+    peak = Math.max(peak, await residentBytes());
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(answers.get('synced')).toBeGreaterThan(0);
+  expect(peak - before).toBeLessThan(2 * RSS_SLACK_BYTES); // each socket may hold a megabyte of answers besides
+  for (const each of attackers) await each.close();
+  await client.close();
+  await expectServed();
+});
+
+test('joins beyond the rooms of a socket count as refused', async () => {
+  const { code, refused } = await flood(
+    () => ({
+      type: 'resume',
+      payload: { rooms: Array.from({ length: 500 }, () => ({ room_id: randomUUID() })) },
+    }),
+    COMMAND_BURST,
+  );
+  expect(code).toBe(4008);
+  expect(refused.get('quota_exceeded')).toBeGreaterThan(0);
+  await expectServed();
+});
+
 describe('connections', { timeout: 60_000 }, () => {
   test('sockets that don’t say whose they are: so many an address, and others come in', async () => {
     const sockets = Array.from({ length: ANONYMOUS_MAX + 50 }, () => new WebSocket(server.wsUrl));
@@ -210,6 +260,36 @@ describe('connections', { timeout: 60_000 }, () => {
     await expectServed();
     for (const socket of quiet) socket.destroy();
   });
+});
+
+test('bodies whose ends never come are kept up to a bound: the rest is refused, and users are served', {
+  timeout: 60_000,
+}, async () => {
+  const size = 32 * 1_024; // src/http/routes.ts
+  const head = `POST /api/v1/auth/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${size}\r\n\r\n`;
+  const statuses = new Map<string, number>();
+  const sockets: ReturnType<typeof connectTcp>[] = [];
+  for (let n = 0; n < 4_000; n++) {
+    const socket = connectTcp({ port: server.port, host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    socket.on('data', (answer: Buffer) => {
+      const status = answer.toString('latin1', 9, 12);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    });
+    socket.write(head);
+    socket.write(Buffer.alloc(size - 1, ' '));
+    sockets.push(socket);
+    if (n % 100 === 99) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await until(() => (statuses.get('503') ?? 0) > 0, 'refused bodies');
+  expect((await rest.send(victim.token, room, { content: 'meanwhile' })).status).toBe(201);
+  expect((await residentBytes()) - rssBefore).toBeLessThan(RSS_SLACK_BYTES);
+  for (const socket of sockets) socket.destroy();
+  await until(
+    async () => (await rest.login({ email: 'no@example.org', password: 'wrong word' })).status === 401,
+    'log-ins',
+  );
+  await expectServed();
 });
 
 describe('REST', { timeout: 60_000 }, () => {

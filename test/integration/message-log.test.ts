@@ -181,7 +181,11 @@ test('rooms that do not exist any more are missing, and so are their messages', 
   expect(await log.delete([{ id, room_id: closed, user_id: user }], LATER)).toEqual([null]);
   expect(await log.heads([closed, open])).toEqual([{ room_id: open, head_seq: 1, head_rev: 1 }]);
   expect(await log.changesAfter(closed, 0, 10)).toEqual({ head: null, changes: [] });
-  expect(await log.messagesAfter(closed, 0, 10)).toEqual({ head: null, messages: [] });
+  expect(await log.messagesAfter(closed, 0, { limit: 10, bytes: 1_000_000 })).toEqual({
+    head: null,
+    messages: [],
+    more: false,
+  });
   expect([await messageById(db, id), await roomOf(db, id)]).toEqual([null, null]);
 });
 
@@ -263,12 +267,28 @@ test('the changes after any rev name every later rev once', async () => {
     ]);
     expect(revs.sort((a, b) => a - b)).toEqual(Array.from({ length: 8 - rev }, (_, i) => rev + 1 + i));
   }
-  const { messages } = await log.messagesAfter(room, 0, 2);
-  expect(messages.map((message) => message.rev)).toEqual([3, 5]);
+  const { messages, more } = await log.messagesAfter(room, 0, { limit: 2, bytes: 1_000_000 });
+  expect([messages.map((message) => message.rev), more]).toEqual([[3, 5], true]);
   expect(await log.changesAfter(room, 0, 7)).toEqual({
     head: { room_id: room, head_seq: 4, head_rev: 8 },
     changes: [],
   });
+});
+
+test('a read of the log ends where its bytes do, with the message that reaches them', async () => {
+  const { room } = await filled(3);
+  await log.insert([said(room, '😀'.repeat(5_000)), said(room, 'text 5'), said(room, 'text 6')], AT);
+  const read = async (bytes: number, limit = 10) => {
+    const { head, messages, more } = await log.messagesAfter(room, 0, { limit, bytes });
+    expect(head).toEqual({ room_id: room, head_seq: 6, head_rev: 6 });
+    return [messages.map(({ rev }) => rev), more];
+  };
+  expect(await read(1)).toEqual([[1], true]);
+  expect(await read(1_400)).toEqual([[1, 2], true]);
+  expect(await read(20_000)).toEqual([[1, 2, 3, 4], true]);
+  expect(await read(30_000)).toEqual([[1, 2, 3, 4, 5, 6], false]);
+  expect(await read(30_000, 6)).toEqual([[1, 2, 3, 4, 5, 6], false]);
+  expect(await read(30_000, 5)).toEqual([[1, 2, 3, 4, 5], true]);
 });
 
 test('pages of history stay full and come newest first', async () => {

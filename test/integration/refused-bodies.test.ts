@@ -145,7 +145,7 @@ for (const client of Object.keys(CLIENTS) as (keyof typeof CLIENTS)[]) {
         expect(await CLIENTS[client](sent)).toEqual([415, 'unsupported_media_type']);
       }
       expect(await seenBy(client, sent)).toEqual(always(429, 'rate_limited'));
-      expect(await seenBy(client, messageOf(bytes, owner.token, 'text/plain'))).toEqual(
+      expect(await seenBy(client, messageOf(100_000, owner.token, 'text/plain'))).toEqual(
         always(415, 'unsupported_media_type'),
       );
     });

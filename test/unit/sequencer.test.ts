@@ -192,20 +192,23 @@ test('what cannot be rebuilt leads to one resync, after which the room goes on',
   expect(reported).toHaveLength(2);
 });
 
-test.each(['refuses', 'hangs'])('a gap that a log which %s keeps from being read is told of in time', async (how) => {
-  const room = joined(1);
-  log.away = true;
-  if (how === 'hangs') vi.spyOn(log, 'changesAfter').mockReturnValue(new Promise(() => {}));
-  sequencer.offer([log.send(room), log.send(room)].slice(1));
-  await pass(7_900);
-  expect([resyncs, published]).toEqual([[], []]);
-  await pass(1_000);
-  expect([resyncs, published]).toEqual([[[room, 3]], []]);
-  sequencer.offer([log.send(room)]);
-  expect(revsOf(published)).toEqual([4]);
-  await pass(20_000);
-  expect([resyncs.length, published.length]).toEqual([1, 1]);
-});
+test.each(['refuses', 'hangs'])(
+  'a gap that a log which %s keeps from being read is told of in time',
+  async (how) => {
+    const room = joined(1);
+    log.away = true;
+    if (how === 'hangs') vi.spyOn(log, 'changesAfter').mockReturnValue(new Promise(() => {}));
+    sequencer.offer([log.send(room), log.send(room)].slice(1));
+    await pass(7_900);
+    expect([resyncs, published]).toEqual([[], []]);
+    await pass(1_000);
+    expect([resyncs, published]).toEqual([[[room, 3]], []]);
+    sequencer.offer([log.send(room)]);
+    expect(revsOf(published)).toEqual([4]);
+    await pass(20_000);
+    expect([resyncs.length, published.length]).toEqual([1, 1]);
+  },
+);
 
 test('gaps that are filled one after the other are no reason to tell of them', async () => {
   const room = joined(1);
