@@ -1,5 +1,6 @@
 import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
+import type { Fact } from '../protocol/facts.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
 import type { AttachmentId, RoomId, SessionId, UserId } from '../protocol/ids.js';
 import type { Status, StatusChange } from '../protocol/signals.js';
@@ -86,7 +87,11 @@ export type ToShard =
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
   | { readonly t: 'notice'; readonly notice: Notice }
   /** What the watch over the database found, to each shard what concerns its rooms or every room. */
-  | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  | {
+      readonly t: 'standings_changed';
+      /** `tell`: sockets of this process would hear of it, and haven't. */
+      readonly changes: readonly (StandingChange & { readonly tell: boolean })[];
+    }
   /** Tells other nodes of this node's presence, by the bus: what `presence_heard` brings them. */
   | { readonly t: 'presence_told'; readonly partition: number; readonly news: PresenceNews }
   /** Asks for the thread's figures. */
@@ -131,6 +136,14 @@ export interface StandingChange {
   readonly user_id: UserId | null;
   readonly ended: boolean;
   readonly at_ms: number;
+  /** What it is about: a membership, a role or mute, a room; null: an account. */
+  readonly kind: 'gone' | 'added' | 'changed' | 'room' | null;
+  /** When the membership began, as its {@link Fact} names it; null for an account that was deleted. */
+  readonly joined_at: string | null;
+  /** How somebody went, or came: `founded` with the room. */
+  readonly how: 'removed' | 'banned' | 'left' | 'added' | 'joined' | 'founded' | null;
+  /** Of him who has gone. */
+  readonly username: string | null;
 }
 
 /** From where nobody may come: an address, or a CIDR range. `until_ms`: epoch ms, null for ever. */
@@ -219,11 +232,19 @@ export type ToFront =
       readonly msgpack: Slice | null;
       /** The event adds so many members to the room. */
       readonly members?: 1 | -1;
+      /** Told once, whoever tells it. */
+      readonly fact?: Fact;
     }
   /** A range of revs could not be rebuilt: the room's sockets are told to sync. */
   | { readonly t: 'resync'; readonly room_id: RoomId; readonly rev: number }
   /** An event for all sockets of one user. */
-  | { readonly t: 'to_user'; readonly user_id: UserId; readonly json: Slice; readonly msgpack: Slice }
+  | {
+      readonly t: 'to_user';
+      readonly user_id: UserId;
+      readonly json: Slice;
+      readonly msgpack: Slice;
+      readonly fact?: Fact;
+    }
   /** The user (null: nobody) may receive this room no more, except by a membership that began after `before_ms`. */
   | {
       readonly t: 'revoke';

@@ -43,6 +43,7 @@ import { discoverRooms } from '../store/discovery.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
+import { membersOf } from '../store/members.js';
 import { messageLog } from '../store/message-log.js';
 import { messageSearch } from '../store/message-search.js';
 import { moderationStore } from '../store/moderation-store.js';
@@ -52,6 +53,7 @@ import { profileStore } from '../store/profiles.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { sweepRetention } from '../store/retention.js';
 import { roomStore } from '../store/room-store.js';
+import { roomById } from '../store/rooms.js';
 import { purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
@@ -63,6 +65,7 @@ import { createCpuLink } from './cpu-link.js';
 import { eventSink } from './event-sink.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { startHousekeeping } from './housekeeping.js';
+import { createLateNews } from './late-news.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
 import { createMutations } from './mutations.js';
 import { createOutbox } from './outbox.js';
@@ -149,6 +152,11 @@ export async function runShard(start: ShardStart): Promise<void> {
     cancelJoins: joins.revoke,
     forgetUser: admission.forgetUser,
     signals: () => signals,
+  });
+  const tellLate = createLateNews({
+    membersOf: (room_id, user_ids) => membersOf(db, room_id, user_ids),
+    roomById: (room_id) => roomById(db, room_id),
+    hear: announcer.hear,
   });
   const typing = createTyping({ admission, announcer });
   const receipts = createReadReceipts(announcer);
@@ -343,13 +351,15 @@ export async function runShard(start: ShardStart): Promise<void> {
   }
 
   /** The front has ended the subscriptions; those that were granted meanwhile it ends when `revoke` comes after them. */
-  function standingsChanged(changes: readonly StandingChange[]): void {
-    for (const { room_id, user_id, ended, at_ms } of changes) {
+  function standingsChanged(changes: readonly (StandingChange & { readonly tell: boolean })[]): void {
+    for (const { room_id, user_id, ended, kind, at_ms } of changes) {
       if (room_id === null) {
         if (user_id !== null) admission.forgetUser(user_id);
-      } else if (ended) announcer.hear(['revoke', room_id, user_id, at_ms]);
+      } else if (ended || kind === 'gone') announcer.hear(['revoke', room_id, user_id, at_ms]);
       else announcer.hear(['standing', room_id, user_id]);
     }
+    const untold = changes.filter(({ tell }) => tell);
+    if (untold.length > 0) track(tellLate(untold));
   }
 
   /** Waits for what is under way; the front takes in nothing new meanwhile and bounds the time. */
