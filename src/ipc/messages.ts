@@ -11,7 +11,7 @@ import type { ThreadMetrics } from './process-messages.js';
  * Messages go in batches, one postMessage per turn of the event loop; a batch from a shard carries one slab
  * of bytes that its messages point into, so that encoded frames are copied once and never cloned one by one.
  *
- * Credit: every request (`frame`, `http`) holds one unit of the port's credit window until
+ * Credit: every request (`frame`, `http`, `take`) holds one unit of the port's credit window until
  * the message with `done: true` (or `done`) for its `id`. A front without credit refuses with `overloaded` by itself.
  */
 
@@ -29,6 +29,9 @@ export interface Caller {
 export interface OverLimit {
   readonly retry_after_ms: number;
 }
+
+/** One take of a limit that is counted over all nodes, by user or by address. */
+export type SharedTake = readonly [limit: 'rest' | 'auth' | 'upload', key: string];
 
 export type ToShard =
   | {
@@ -64,6 +67,8 @@ export type ToShard =
       /** Sent on by another shard, which has counted it by the limits. */
       readonly counted?: true;
     }
+  /** Counts takes of a request that goes to the transfer thread; answered by `taken`. */
+  | { readonly t: 'take'; readonly id: number; readonly takes: readonly SharedTake[] }
   /** A subscription that a `subscribe` granted has ended: sent exactly once for every grant. */
   | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }
   /** After a shard's restart: the subscriptions that stand, and the last rev that was published. */
@@ -219,6 +224,8 @@ export type ToFront =
       readonly at: Slice;
       readonly retryAfterMs?: number;
     }
+  /** `wait_ms`: 0 where all takes are allowed. */
+  | { readonly t: 'taken'; readonly id: number; readonly wait_ms: number }
   /** The request is for another shard: the one that owns this room. */
   | { readonly t: 'reroute'; readonly id: number; readonly room_id: RoomId }
   /** An event for a room's topics. `rev` is null for events outside the log. Only the sequencer sends one with a rev. */

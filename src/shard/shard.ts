@@ -115,7 +115,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     config.attachments.urlLifeMs,
   );
   const bus = openBus(config, start.hubPath, start.nodeId, log);
-  const limits = createRequestLimits(config, log);
+  const limits = createRequestLimits(config, start.hubPath, log);
   const sink = eventSink(outbox, linked);
   const sequencer = createSequencer(messagesLog, mutations?.sink(sink) ?? sink, report, bus.healthy);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
@@ -302,6 +302,10 @@ export async function runShard(start: ShardStart): Promise<void> {
     }
   }
 
+  async function answerTake({ id, takes }: Extract<ToShard, { t: 'take' }>): Promise<void> {
+    outbox.post({ t: 'taken', id, wait_ms: await limits.take(takes) });
+  }
+
   let underway = 0;
   const track = (work: Promise<void>) => {
     underway++;
@@ -318,6 +322,8 @@ export async function runShard(start: ShardStart): Promise<void> {
         return track(answerFrame(message));
       case 'http':
         return track(answerHttp(message));
+      case 'take':
+        return track(answerTake(message));
       case 'release':
         return sequencer.release(message.room_id, message.enc);
       case 'restore':
