@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { expect, inject, test } from 'vitest';
 import { startWorld } from '../../bench/faults/world.js';
+import { deferred } from '../../src/lib/deferred.js';
 import { defaultMigrationsDir } from '../../src/store/migration-files.js';
 import { migrateDown, migrateUp } from '../../src/store/migrations.js';
 import { until } from '../helpers/deadline.js';
@@ -50,20 +51,19 @@ test('the server goes on under load while a later release migrates up, and back 
 });
 
 test('a migration that has to wait for a long reader holds up nobody else, and ends once the reader does', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   const server = await startServerWithDatabase({ SHARDS: '2' });
   const { url } = server.database;
   const dir = await laterRelease();
   const [reader, watcher] = [postgres(url, { max: 1 }), postgres(url, { max: 1 })];
-  let end!: () => void;
-  const held = new Promise<void>((resolve) => {
-    end = resolve;
-  });
+  const [begun, ended] = [deferred<void>(), deferred<void>()];
   const reading = reader.begin(async (tx) => {
     await tx`select count(*) from messages`;
-    await held;
+    begun.resolve();
+    await ended.promise;
   });
+  await begun.promise;
   await expect(migrateUp(url, { dir, tablesTimeoutMs: 1 })).rejects.toThrow(
     /^migration 900001_add_a_column failed: a table was in use .* PostgreSQL backend \d+/,
   );
@@ -83,11 +83,11 @@ test('a migration that has to wait for a long reader holds up nobody else, and e
     await until(blocked, 'a migration that waits');
     await until(async () => !(await blocked()), 'its giving up');
     const enough = world.totals().acked + 100;
-    await until(() => world.totals().acked >= enough, 'sends while it pauses');
+    await until(() => world.totals().acked >= enough, 'sends while it pauses', 30_000);
   }
   expect(isDone).toBe(false);
   expect(server.log().filter(({ event }) => event === 'database_unavailable')).toEqual([]);
-  end();
+  ended.resolve();
   await reading;
   expect((await migrating).changed).toEqual(['900001_add_a_column', '900002_index_it']);
   expect(await world.judge()).toEqual([]);
