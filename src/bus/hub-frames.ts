@@ -6,8 +6,18 @@ import type { Kind } from './handlers.js';
  *
  *   client → hub: `hello` (bytes: the node's id), `subscribe-event`, `subscribe-signal` (answered by `subscribed`)
  *   both ways: `event`, `signal`
+ *   client → hub: `take`, answered by `taken` (hub-limits.ts), on a connection of its own
  */
-const TYPES = ['event', 'signal', 'hello', 'subscribe-event', 'subscribe-signal', 'subscribed'] as const;
+const TYPES = [
+  'event',
+  'signal',
+  'hello',
+  'subscribe-event',
+  'subscribe-signal',
+  'subscribed',
+  'take',
+  'taken',
+] as const;
 export type HubFrameType = (typeof TYPES)[number];
 
 export interface HubFrame {

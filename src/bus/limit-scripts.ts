@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The two kinds of limit as scripts, each atomic. Both do what src/front/rate-limits.ts does, with Redis' clock:
- * 0 where the take is allowed (it is counted then), otherwise the milliseconds after which one will be.
+ * A limit as a script, atomic. It does what src/lib/rate-limits.ts does a minute, with Redis' clock: 0 where the take is allowed (it is counted then), otherwise the milliseconds after which one will be.
  * ARGV[1] is the time in milliseconds where a test gives one, else empty. Keys expire when they say no more than
  * an absent one would.
  */
@@ -40,23 +39,6 @@ end
 redis.call('HINCRBY', KEYS[1], slice, 1)
 redis.call('PEXPIRE', KEYS[1], slices * slice_ms)
 return 0
-`);
-
-/** A token bucket: ARGV[2] tokens a millisecond, ARGV[3] at most. */
-export const TOKEN_BUCKET = script(`${NOW}
-local per_ms, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
-local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local tokens, at = tonumber(kept[1]) or burst, tonumber(kept[2]) or now
-tokens = math.min(burst, tokens + math.max(0, now - at) * per_ms)
-local wait = 0
-if tokens >= 1 then
-  tokens = tokens - 1
-else
-  wait = math.max(1, math.ceil((1 - tokens) / per_ms))
-end
-redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
-redis.call('PEXPIRE', KEYS[1], math.ceil(burst / per_ms) + 1000)
-return wait
 `);
 
 function script(lua: string): LimitScript {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Kind } from './handlers.js';
 import { type HubFrame, hubFrame, hubFrameReader } from './hub-frames.js';
+import { hubCounts } from './hub-limits.js';
 
 const BACKLOG_MAX_BYTES = 32 * 1024 * 1024; // for one process that reads too slowly; what comes then is lost to it
 
@@ -19,16 +20,21 @@ interface Client {
   readonly wants: Record<Kind, Set<number>>;
 }
 
-/** Carries entries and signals between the processes of one machine over a UNIX socket, where there is no Redis. */
+/**
+ * Carries entries and signals between the processes of one machine over a UNIX socket, where there is no Redis, and
+ * counts for their limits.
+ */
 export async function startHub(): Promise<LocalHub> {
   const clients = new Set<Client>();
+  const counted = hubCounts();
   // Below the system's directory for such things: a socket's path may have some 100 bytes only.
   const directory = mkdtempSync(join(tmpdir(), 'parley-hub-'));
   const path = join(directory, 'hub.sock');
 
   function take(client: Client, frame: HubFrame): void {
     const { type, partition, bytes } = frame;
-    if (type === 'hello') client.node = Buffer.from(bytes).toString();
+    if (type === 'take') client.socket.write(counted(frame));
+    else if (type === 'hello') client.node = Buffer.from(bytes).toString();
     else if (type === 'subscribe-event' || type === 'subscribe-signal') {
       client.wants[type === 'subscribe-event' ? 'event' : 'signal'].add(partition);
       client.socket.write(hubFrame('subscribed', partition));

@@ -1,20 +1,20 @@
 import type { Redis } from 'ioredis';
 import { withDeadline } from '../lib/deadline.js';
-import { type LimitScript, SLIDING_WINDOW, TOKEN_BUCKET } from './limit-scripts.js';
+import { SLIDING_WINDOW } from './limit-scripts.js';
 import { type BusLogger, messageOf, quietLog } from './quiet-log.js';
 import { openLink } from './redis-link.js';
 import type { Locate } from './redis-place.js';
 import { isElsewhere, KEY_PREFIX } from './redis-streams.js';
 
 /** As the limits of one node: 0 turns one off. */
-export type SharedLimit =
-  | { readonly perMinute: number }
-  | { readonly perSecond: number; readonly burst: number };
+export interface SharedLimit {
+  readonly perMinute: number;
+}
 
 export interface SharedLimiter {
   /**
    * Counts one take for `key` over all nodes: 0 where it is allowed, otherwise the milliseconds after which one
-   * will be. null where Redis hasn't said within ANSWER_MS (the take may count all the same): the caller's own
+   * will be. null where Redis (or the hub) hasn't said within ANSWER_MS (the take may count all the same): the caller's own
    * limiter decides. Never rejects.
    */
   take(key: string): Promise<number | null>;
@@ -27,11 +27,11 @@ export interface SharedLimits {
   close(): Promise<void>;
 }
 
-const ANSWER_MS = 75; // on top of a request's time; a healthy Redis needs one
+export const ANSWER_MS = 75; // on top of a request's time; a healthy Redis, or hub, needs one
 const WATCHDOG_MS = 1_000; // then the connection is taken for dead
 /** What the counts' keys begin with: the braces keep them on one node of a cluster. */
 const LIMITS = `${KEY_PREFIX}{limit}`;
-const MAX_PENDING = 1_000; // takes on their way; more would only come late
+export const MAX_PENDING = 1_000; // takes on their way; more would only come late
 
 /** @param now for tests: milliseconds, in place of Redis' clock */
 export function sharedLimits(options: {
@@ -44,20 +44,20 @@ export function sharedLimits(options: {
   const totals = { answered: 0, unanswered: 0 };
   let pending = 0;
 
-  async function ask(script: LimitScript, key: string, args: readonly number[]): Promise<number> {
-    const given = [options.now?.() ?? '', ...args];
-    const wait = await link.ask(WATCHDOG_MS, (client) => run(client, script, key, given));
+  async function ask(key: string, perMinute: number): Promise<number> {
+    const given = [options.now?.() ?? '', perMinute];
+    const wait = await link.ask(WATCHDOG_MS, (client) => run(client, key, given));
     return Number(wait);
   }
 
-  async function take(script: LimitScript, key: string, args: readonly number[]): Promise<number | null> {
+  async function take(key: string, perMinute: number): Promise<number | null> {
     const isStuck = !link.ready() || link.silentMs() > ANSWER_MS;
     if (isStuck || pending >= MAX_PENDING) {
       totals.unanswered++;
       return null;
     }
     pending++;
-    const asked = ask(script, key, args).finally(() => pending--);
+    const asked = ask(key, perMinute).finally(() => pending--);
     try {
       const wait = await withDeadline(asked, ANSWER_MS, () => new Error(`no answer within ${ANSWER_MS} ms`));
       totals.answered++;
@@ -73,26 +73,20 @@ export function sharedLimits(options: {
 
   return {
     totals,
-    limiter(name, limit) {
-      const rate = 'perMinute' in limit ? limit.perMinute : limit.perSecond;
-      if (rate <= 0) return { take: async () => 0 };
-      const prefix = `${LIMITS}:${name}:`;
-      if ('perMinute' in limit) {
-        return { take: (key) => take(SLIDING_WINDOW, prefix + key, [limit.perMinute]) };
-      }
-      const bucket = [limit.perSecond / 1_000, Math.max(1, limit.burst)];
-      return { take: (key) => take(TOKEN_BUCKET, prefix + key, bucket) };
+    limiter(name, { perMinute }) {
+      if (perMinute <= 0) return { take: async () => 0 };
+      return { take: (key) => take(`${LIMITS}:${name}:${key}`, perMinute) };
     },
     close: () => link.close(),
   };
 }
 
 /** By its digest; where Redis doesn't know it (new, or flushed), with its text, which makes it known. */
-async function run(client: Redis, script: LimitScript, key: string, args: readonly (number | string)[]) {
+async function run(client: Redis, key: string, args: readonly (number | string)[]) {
   try {
-    return await client.evalsha(script.sha, 1, key, ...args);
+    return await client.evalsha(SLIDING_WINDOW.sha, 1, key, ...args);
   } catch (error) {
     if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-    return await client.eval(script.lua, 1, key, ...args);
+    return await client.eval(SLIDING_WINDOW.lua, 1, key, ...args);
   }
 }

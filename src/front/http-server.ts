@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import { apiDocuments } from '../docs/documents.js';
 import { ROUTES, type Route, type RouteName } from '../http/routes.js';
-import type { Caller, OverLimit } from '../ipc/messages.js';
+import type { Caller, OverLimit, SharedTake } from '../ipc/messages.js';
+import { createLimiter, type Limiter } from '../lib/rate-limits.js';
 import { type Problem, problem, Refusal } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
 import { validator } from '../protocol/validate.js';
@@ -24,7 +25,6 @@ import { isAmbiguous } from './http-framing.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
 import { type OriginReader, originReader } from './own-origin.js';
 import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
-import { createLimiter, type Limiter } from './rate-limits.js';
 import type { TransferLink } from './transfer-link.js';
 import { registerWebClient } from './web-client.js';
 
@@ -183,9 +183,9 @@ function streamingRoutes(context: Context): {
     originOf: context.originOf,
     async admit(authorization, address, kind) {
       const caller = authenticate(authorization, address, context);
-      const wait =
-        context.limiters.rest.take(caller.user_id) || uploadWait(kind === 'upload', caller, context);
-      if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
+      const wait = context.limiters.rest.take(caller.user_id);
+      if (wait > 0) throw tooOften(context, wait);
+      await admitTransfer(caller, kind === 'upload', context);
       return caller;
     },
     report: (exchange, error, unread) => reportFailure(exchange, 'attachment', error, context, unread),
@@ -193,8 +193,23 @@ function streamingRoutes(context: Context): {
   return { byName: { upload_attachment: upload, get_attachment_content: content }, files: { file, put } };
 }
 
-function uploadWait(isUpload: boolean, caller: Caller, { limiters }: Context): number {
-  return isUpload ? limiters.upload.take(caller.user_id) : 0;
+/**
+ * Counts a request that no shard answers, which its own process has counted as REST: as an upload, and over all nodes.
+ * @throws Refusal `rate_limited`
+ */
+async function admitTransfer(caller: Caller, isUpload: boolean, context: Context): Promise<void> {
+  const { user_id } = caller;
+  const own = isUpload ? context.limiters.upload.take(user_id) : 0;
+  if (own > 0) throw tooOften(context, own);
+  const takes: SharedTake[] = [['rest', user_id]];
+  if (isUpload) takes.push(['upload', user_id]);
+  const wait = await context.gateway.take(shardOf(user_id, context.gateway.shards), takes);
+  if (wait > 0) throw tooOften(context, wait);
+}
+
+function tooOften({ metrics }: Context, wait: number): Refusal {
+  metrics.limited('rest');
+  return new Refusal('rate_limited', { retryAfterMs: wait });
 }
 
 function reportFailure(
@@ -250,8 +265,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     const client = { caller, address, userAgent, origin };
     const call = { route: name, request_id, params, query, body, ...client, over };
     if (route.shard === 'transfer') {
-      const wait = caller === null ? 0 : uploadWait(name === 'presign_attachment', caller, context);
-      if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
+      if (caller !== null) await admitTransfer(caller, name === 'presign_attachment', context);
       return relayTransfer(exchange, await context.transfer.http(call), false);
     }
     const answer = await context.gateway.http(shardFor(params, caller), call);

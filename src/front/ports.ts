@@ -1,4 +1,4 @@
-import type { Caller, ToShard } from '../ipc/messages.js';
+import type { Caller, SharedTake, ToShard } from '../ipc/messages.js';
 import type { ErrorCode } from '../protocol/errors.js';
 
 /** What the parts of the front ask of each other. */
@@ -20,6 +20,11 @@ export interface ShardGateway {
    * credit) or `unavailable` (the shard is away or was lost with the request).
    */
   http(shard: number, call: ShardCall): Promise<ShardAnswer | ErrorCode>;
+  /**
+   * Counts takes over all nodes: 0 where they are allowed, otherwise the milliseconds after which they will be. 0 as well
+   * where nobody can say: the front's own count stands. Never rejects.
+   */
+  take(shard: number, takes: readonly SharedTake[]): Promise<number>;
 }
 
 export type TokenCheck =

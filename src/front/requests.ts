@@ -1,12 +1,12 @@
 import type { Config } from '../config.js';
 import type { Caller } from '../ipc/messages.js';
+import { createLimiter, type Limiter } from '../lib/rate-limits.js';
 import { wallClockMs } from '../lib/wall-clock.js';
 import { type CloseReason, Refusal } from '../protocol/errors.js';
 import { answer, BadFrame, type ClientFrame, errorFrame, type ServerFrame } from '../protocol/frames.js';
 import { shardOf } from '../protocol/ids.js';
 import type { ResumePayload } from '../protocol/requests.js';
 import type { FrontMetrics } from './ports.js';
-import { createLimiter, type Limiter } from './rate-limits.js';
 import type { FrameRequest, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
 

@@ -71,7 +71,8 @@ type Pending =
       readonly call: ShardCall;
       readonly rerouted: boolean;
       readonly resolve: (answer: ShardAnswer | ErrorCode) => void;
-    };
+    }
+  | { readonly kind: 'take'; readonly resolve: (waitMs: number) => void };
 
 interface Link {
   readonly shard: number;
@@ -193,6 +194,7 @@ export function startShards(options: {
 
   function fail(pending: Pending, code: ErrorCode): void {
     if (pending.kind === 'frame') events.lost(pending.request, code);
+    else if (pending.kind === 'take') pending.resolve(0);
     else pending.resolve(code);
   }
 
@@ -270,6 +272,12 @@ export function startShards(options: {
         const { status, retryAfterMs = null } = message;
         return pending.resolve({ status, body: view(message.at), retryAfterMs });
       }
+      case 'taken': {
+        const pending = link.pending.get(message.id);
+        link.pending.delete(message.id);
+        if (pending?.kind === 'take') pending.resolve(message.wait_ms);
+        return;
+      }
       case 'reroute':
         return reroute(link, message);
       case 'resync':
@@ -337,6 +345,10 @@ export function startShards(options: {
     shards: config.shards,
     nodeId,
     http: (shard, call) => new Promise((resolve) => http(shard, call, false, resolve)),
+    take: (shard, takes) =>
+      new Promise((resolve) => {
+        request(linkOf(shard), { kind: 'take', resolve }, (id) => ({ t: 'take', id, takes }));
+      }),
     frame: (shard, frame) => sendFrame(shard, { t: 'frame', ...frame }),
     tell(shard, message) {
       const link = linkOf(shard);

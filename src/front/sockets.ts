@@ -32,6 +32,8 @@ import { createRequests } from './requests.js';
 import type { Sessions } from './sessions.js';
 import type { FrameReply, ShardEvents, ShardLinks } from './shard-links.js';
 import { reaches, type Socket } from './socket.js';
+import { createStandingNews } from './standing-news.js';
+import { createTold } from './told.js';
 import { createTopics } from './topics.js';
 import { upgradeHandler } from './upgrade.js';
 
@@ -87,6 +89,18 @@ export function createSockets(deps: {
   });
   const presence = startPresence(topics, deps.links, deps.solo);
   const requests = createRequests({ config, links: deps.links, limited: metrics.limited, send, close });
+  const told = createTold();
+  const standingNews = createStandingNews({
+    told,
+    toRoom(room_id, { json, msgpack }, members) {
+      totals.framesOut += topics.publish(room_id, null, json, msgpack);
+      if (members !== 0) presence.membersChanged(room_id, members);
+    },
+    toUser: sendToUser,
+    revoke,
+    isHeard: (room_id) => topics.socketsOf(room_id).length > 0,
+    isHere: (user_id) => byUser.has(user_id),
+  });
   const closes = new Map<number, number>();
   const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
   let lastConn = 0;
@@ -105,6 +119,10 @@ export function createSockets(deps: {
     ws.cork(() => {
       if (ws.send(bytes, socket.enc === Encoding.msgpack) === 2) close(socket, 'slow_reader');
     });
+  }
+
+  function sendToUser(user_id: UserId, frames: Readonly<Record<Encoding, string | Uint8Array>>): void {
+    for (const socket of byUser.get(user_id) ?? []) sendBytes(socket, frames[socket.enc]);
   }
 
   function close(socket: Socket, reason: CloseReason): void {
@@ -353,6 +371,7 @@ export function createSockets(deps: {
       requests.answered(socket, request, true);
     },
     publish(event, json, msgpack) {
+      if (event.fact !== undefined && !told.fresh(event.fact)) return;
       totals.published++;
       totals.framesOut += topics.publish(event.room_id, event.rev, json, msgpack);
       if (event.created_ms !== undefined) metrics.delivered(secondsSince(event.created_ms));
@@ -363,22 +382,19 @@ export function createSockets(deps: {
       for (const socket of topics.socketsOf(event.room_id)) sendResync(socket, [event.room_id]);
     },
     toUser(event, json, msgpack) {
-      for (const socket of byUser.get(event.user_id) ?? []) {
-        sendBytes(socket, socket.enc === Encoding.json ? json : msgpack);
-      }
+      if (event.fact === undefined || told.fresh(event.fact)) sendToUser(event.user_id, { json, msgpack });
     },
     revoke: ({ room_id, user_id, before_ms }) => revoke(room_id, user_id, before_ms),
     standingsChanged({ changes }) {
       const { shards, tell } = deps.links();
       for (let shard = 0; shard < shards; shard++) {
-        const theirs = changes.filter(
-          ({ room_id }) => room_id === null || shardOf(room_id, shards) === shard,
-        );
+        const theirs = changes
+          .filter(({ room_id }) => room_id === null || shardOf(room_id, shards) === shard)
+          .map((change) => ({ ...change, tell: standingNews.concerns(change) }));
         if (theirs.length > 0) tell(shard, { t: 'standings_changed', changes: theirs });
       }
       // At once too, as the shard may be starting again.
-      for (const { room_id, user_id, ended, at_ms } of changes)
-        if (ended && room_id !== null) revoke(room_id, user_id, at_ms);
+      for (const change of changes) standingNews.ended(change);
     },
     blocksChanged({ blocks }) {
       const isNew = deps.blocks.replace(blocks);

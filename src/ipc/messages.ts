@@ -1,5 +1,6 @@
 import type { Config } from '../config.js';
 import type { RouteName } from '../http/routes.js';
+import type { Fact } from '../protocol/facts.js';
 import type { ClientFrameType, Encoding, Ref } from '../protocol/frames.js';
 import type { AttachmentId, RoomId, SessionId, UserId } from '../protocol/ids.js';
 import type { Status, StatusChange } from '../protocol/signals.js';
@@ -10,7 +11,7 @@ import type { ThreadMetrics } from './process-messages.js';
  * Messages go in batches, one postMessage per turn of the event loop; a batch from a shard carries one slab
  * of bytes that its messages point into, so that encoded frames are copied once and never cloned one by one.
  *
- * Credit: every request (`frame`, `http`) holds one unit of the port's credit window until
+ * Credit: every request (`frame`, `http`, `take`) holds one unit of the port's credit window until
  * the message with `done: true` (or `done`) for its `id`. A front without credit refuses with `overloaded` by itself.
  */
 
@@ -28,6 +29,9 @@ export interface Caller {
 export interface OverLimit {
   readonly retry_after_ms: number;
 }
+
+/** One take of a limit that is counted over all nodes, by user or by address. */
+export type SharedTake = readonly [limit: 'rest' | 'auth' | 'upload', key: string];
 
 export type ToShard =
   | {
@@ -65,6 +69,8 @@ export type ToShard =
       /** Sent on by another shard, which has counted it by the limits. */
       readonly counted?: true;
     }
+  /** Counts takes of a request that goes to the transfer thread; answered by `taken`. */
+  | { readonly t: 'take'; readonly id: number; readonly takes: readonly SharedTake[] }
   /** A subscription that a `subscribe` granted has ended: sent exactly once for every grant. */
   | { readonly t: 'release'; readonly room_id: RoomId; readonly enc: Encoding }
   /** After a shard's restart: the subscriptions that stand, and the last rev that was published. */
@@ -88,7 +94,11 @@ export type ToShard =
   /** A change that every shard has to know of, sent on by the front from the shard that made it. */
   | { readonly t: 'notice'; readonly notice: Notice }
   /** What the watch over the database found, to each shard what concerns its rooms or every room. */
-  | { readonly t: 'standings_changed'; readonly changes: readonly StandingChange[] }
+  | {
+      readonly t: 'standings_changed';
+      /** `tell`: sockets of this process would hear of it, and haven't. */
+      readonly changes: readonly (StandingChange & { readonly tell: boolean })[];
+    }
   /** Tells other nodes of this node's presence, by the bus: what `presence_heard` brings them. */
   | { readonly t: 'presence_told'; readonly partition: number; readonly news: PresenceNews }
   /** Asks for the thread's figures. */
@@ -133,6 +143,14 @@ export interface StandingChange {
   readonly user_id: UserId | null;
   readonly ended: boolean;
   readonly at_ms: number;
+  /** What it is about: a membership, a role or mute, a room; null: an account. */
+  readonly kind: 'gone' | 'added' | 'changed' | 'room' | null;
+  /** When the membership began, as its {@link Fact} names it; null for an account that was deleted. */
+  readonly joined_at: string | null;
+  /** How somebody went, or came: `founded` with the room. */
+  readonly how: 'removed' | 'banned' | 'left' | 'added' | 'joined' | 'founded' | null;
+  /** Of him who has gone. */
+  readonly username: string | null;
 }
 
 /** From where nobody may come: an address, or a CIDR range. `until_ms`: epoch ms, null for ever. */
@@ -208,6 +226,8 @@ export type ToFront =
       readonly at: Slice;
       readonly retryAfterMs?: number;
     }
+  /** `wait_ms`: 0 where all takes are allowed. */
+  | { readonly t: 'taken'; readonly id: number; readonly wait_ms: number }
   /** The request is for another shard: the one that owns this room. */
   | { readonly t: 'reroute'; readonly id: number; readonly room_id: RoomId }
   /** An event for a room's topics. `rev` is null for events outside the log. Only the sequencer sends one with a rev. */
@@ -221,11 +241,19 @@ export type ToFront =
       readonly msgpack: Slice | null;
       /** The event adds so many members to the room. */
       readonly members?: 1 | -1;
+      /** Told once, whoever tells it. */
+      readonly fact?: Fact;
     }
   /** A range of revs could not be rebuilt: the room's sockets are told to sync. */
   | { readonly t: 'resync'; readonly room_id: RoomId; readonly rev: number }
   /** An event for all sockets of one user. */
-  | { readonly t: 'to_user'; readonly user_id: UserId; readonly json: Slice; readonly msgpack: Slice }
+  | {
+      readonly t: 'to_user';
+      readonly user_id: UserId;
+      readonly json: Slice;
+      readonly msgpack: Slice;
+      readonly fact?: Fact;
+    }
   /** The user (null: nobody) may receive this room no more, except by a membership that began after `before_ms`. */
   | {
       readonly t: 'revoke';

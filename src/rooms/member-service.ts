@@ -1,4 +1,5 @@
 import { Refusal } from '../protocol/errors.js';
+import * as facts from '../protocol/facts.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
 import type { Member, MyRoom, Role, RoomType } from '../protocol/model.js';
 import type { AddMemberBody, PatchMemberBody } from '../protocol/requests.js';
@@ -97,17 +98,21 @@ async function leaveRoom({ store, announcer }: RoomPorts, caller: UserId, room_i
   announceLeft(announcer, room_id, left);
 }
 
-/** Who was a member, and until when (epoch ms); without a time he can't have come back. */
-export type Gone = Pick<Member, 'user_id' | 'username'> & { readonly removed_ms?: number };
+/** Who was a member, from when until when (epoch ms); without a time he can't have come back. */
+export type Gone = Pick<Member, 'user_id' | 'username'> &
+  Partial<Pick<Member, 'joined_at'>> & {
+    readonly removed_ms?: number;
+  };
 
 /** The room hears it first, so that the leaver's other devices do too. */
 export function announceLeft(
   announcer: Announcer,
   room_id: RoomId,
-  { user_id, username, removed_ms }: Gone,
+  { user_id, username, joined_at, removed_ms }: Gone,
 ): void {
+  const fact = facts.memberLeft(room_id, user_id, joined_at ?? null);
   announcer.standingChanged(room_id, user_id as UserId);
-  announcer.toRoom(room_id, 'member_left', { user_id, username });
+  announcer.toRoom(room_id, 'member_left', { user_id, username }, fact);
   announcer.revoke(room_id, user_id as UserId, removed_ms);
 }
 
@@ -150,14 +155,24 @@ async function addMember(
   });
   if (room === null) return { member, added: false };
   announceJoined(announcer, room_id, member);
-  announcer.toUser(user_id, room_id, 'room_added', { room });
+  announcer.toUser(user_id, room_id, 'room_added', { room }, facts.roomAdded(room_id, member));
   return { member, added: true };
 }
 
 function announceJoined(announcer: Announcer, room_id: RoomId, member: Member): void {
+  announcer.standingChanged(room_id, member.user_id as UserId);
+  announcer.toRoom(room_id, 'member_joined', joinedPayload(member), facts.memberJoined(room_id, member));
+}
+
+/** What `member_joined` says. */
+export function joinedPayload(member: Member) {
   const { user_id, username, role } = member;
-  announcer.standingChanged(room_id, user_id as UserId);
-  announcer.toRoom(room_id, 'member_joined', { user_id, username, role, member });
+  return { user_id, username, role, member };
+}
+
+/** What `member_updated` says. */
+export function updatedPayload(member: Member) {
+  return { ...joinedPayload(member), muted_until: member.muted_until };
 }
 
 async function patchMember(
@@ -180,9 +195,9 @@ async function patchMember(
     return { member: next, changed: differs };
   });
   if (changed) {
-    const { username, role, muted_until } = member;
     announcer.standingChanged(room_id, user_id);
-    announcer.toRoom(room_id, 'member_updated', { user_id, username, role, muted_until, member });
+    const fact = facts.memberUpdated(room_id, member);
+    announcer.toRoom(room_id, 'member_updated', updatedPayload(member), fact);
   }
   return member;
 }
@@ -256,14 +271,21 @@ async function removeMember(
 export function announceRemoved(
   announcer: Announcer,
   room_id: RoomId,
-  member: Gone,
+  member: Member & { readonly removed_ms: number },
   reason: 'removed' | 'banned',
 ): void {
+  const { username, joined_at, removed_ms } = member;
   const user_id = member.user_id as UserId;
   announcer.standingChanged(room_id, user_id);
-  announcer.toUser(user_id, room_id, 'removed_from_room', { room_id, reason });
-  announcer.revoke(room_id, user_id, member.removed_ms);
-  announcer.toRoom(room_id, 'member_left', { user_id, username: member.username });
+  const removed = facts.removedFrom(room_id, member);
+  announcer.toUser(user_id, room_id, 'removed_from_room', { room_id, reason }, removed);
+  announcer.revoke(room_id, user_id, removed_ms);
+  announcer.toRoom(
+    room_id,
+    'member_left',
+    { user_id, username },
+    facts.memberLeft(room_id, user_id, joined_at),
+  );
 }
 
 /** Reads, under the room's lock, what the rules need of who asks and of who is acted upon. */

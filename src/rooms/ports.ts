@@ -1,3 +1,4 @@
+import type { Fact } from '../protocol/facts.js';
 import type { AttachmentId, MessageId, RoomId, UserId } from '../protocol/ids.js';
 import type { Message, Role, RoomType } from '../protocol/model.js';
 
@@ -31,10 +32,10 @@ export interface StandingReader {
  * that is away learns the same from REST.
  */
 export interface Announcer {
-  /** To every socket that has joined the room. */
-  toRoom(room_id: RoomId, type: string, payload: unknown): void;
+  /** To every socket that has joined the room. @param fact what it tells, where the watch over the database finds it too */
+  toRoom(room_id: RoomId, type: string, payload: unknown, fact?: Fact): void;
   /** To every socket of a user, joined or not. */
-  toUser(user_id: UserId, room_id: RoomId, type: string, payload: unknown): void;
+  toUser(user_id: UserId, room_id: RoomId, type: string, payload: unknown, fact?: Fact): void;
   /**
    * Ends a user's subscriptions to a room (null: everybody's) and forgets what is cached of them, at once. Those of
    * a membership that began after `before_ms` (epoch, the database's clock) stay: he has come back meanwhile.

@@ -1,4 +1,5 @@
 import { Refusal } from '../protocol/errors.js';
+import * as facts from '../protocol/facts.js';
 import { newId, type RoomId, type UserId } from '../protocol/ids.js';
 import type { MyRoom, Room } from '../protocol/model.js';
 import type { CreateRoomBody, PatchRoomBody } from '../protocol/requests.js';
@@ -58,7 +59,9 @@ async function createRoom(
   if (outcome.created) {
     for (const user_id of others) {
       announcer.standingChanged(room.id, user_id);
-      announcer.toUser(user_id, room.id, 'room_added', { room: outcome.room });
+      // The first memberships begin with the room.
+      const fact = facts.roomAdded(room.id, { user_id, joined_at: outcome.room.created_at });
+      announcer.toUser(user_id, room.id, 'room_added', { room: outcome.room }, fact);
     }
   }
   return outcome;
@@ -124,7 +127,7 @@ async function patchRoom(
   });
   if (details === null) return room;
   if ('slow_mode_s' in details) announcer.standingChanged(room_id, null);
-  announcer.toRoom(room_id, 'room_updated', { room });
+  announcer.toRoom(room_id, 'room_updated', { room }, facts.roomUpdated(room));
   return room;
 }
 
@@ -141,6 +144,6 @@ async function deleteRoom({ store, announcer }: RoomPorts, caller: UserId, room_
     enforce(canDeleteRoom(actor));
     await change.deleteRoom();
   });
-  announcer.toRoom(room_id, 'room_deleted', { room_id });
+  announcer.toRoom(room_id, 'room_deleted', { room_id }, facts.roomDeleted(room_id));
   announcer.revoke(room_id, null);
 }

@@ -1,3 +1,4 @@
+import type { Fact } from '../protocol/facts.js';
 import { Encoding, encodeFrame, type ServerFrame } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
 import type { Announcer } from '../rooms/ports.js';
@@ -39,7 +40,7 @@ export function createAnnouncer(deps: {
   function apply(signal: Signal): void {
     switch (signal[0]) {
       case 'room': {
-        const [, room_id, type, payload, timestamp] = signal;
+        const [, room_id, type, payload, timestamp, fact] = signal;
         const listeners = deps.listeners(room_id) ?? { json: 1, msgpack: 1 };
         const frame = { type, room_id, payload, timestamp };
         const json = listeners.json > 0 ? bytes(Encoding.json, frame) : null;
@@ -53,14 +54,16 @@ export function createAnnouncer(deps: {
           json,
           msgpack,
           ...(members === undefined ? {} : { members }),
+          ...(fact === undefined ? {} : { fact }),
         });
         return;
       }
       case 'user': {
-        const [, user_id, room_id, type, payload, timestamp] = signal;
+        const [, user_id, room_id, type, payload, timestamp, fact] = signal;
         const frame = { type, room_id, payload, timestamp };
         const json = bytes(Encoding.json, frame);
-        outbox.post({ t: 'to_user', user_id, json, msgpack: bytes(Encoding.msgpack, frame) });
+        const msgpack = bytes(Encoding.msgpack, frame);
+        outbox.post({ t: 'to_user', user_id, json, msgpack, ...(fact === undefined ? {} : { fact }) });
         return;
       }
       case 'standing':
@@ -90,13 +93,19 @@ export function createAnnouncer(deps: {
   }
 
   return {
-    toRoom: (room_id, type, payload) => announce(['room', room_id, type, payload, Date.now()]),
-    toUser: (user_id, room_id, type, payload) =>
-      announce(['user', user_id, room_id, type, payload, Date.now()]),
+    toRoom: (room_id, type, payload, fact) =>
+      announce(['room', room_id, type, payload, Date.now(), ...given(fact)]),
+    toUser: (user_id, room_id, type, payload, fact) =>
+      announce(['user', user_id, room_id, type, payload, Date.now(), ...given(fact)]),
     revoke: (room_id, user_id, before_ms = Number.POSITIVE_INFINITY) =>
       announce(['revoke', room_id, user_id, before_ms]),
     standingChanged: (room_id, user_id) => announce(['standing', room_id, user_id]),
     hear: apply,
     announce,
   };
+}
+
+/** Absent rather than undefined, which would take bytes of every signal. */
+function given(fact: Fact | undefined): readonly [] | readonly [Fact] {
+  return fact === undefined ? [] : [fact];
 }

@@ -43,6 +43,7 @@ import { discoverRooms } from '../store/discovery.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
+import { membersOf } from '../store/members.js';
 import { messageLog } from '../store/message-log.js';
 import { messageSearch } from '../store/message-search.js';
 import { moderationStore } from '../store/moderation-store.js';
@@ -52,6 +53,7 @@ import { profileStore } from '../store/profiles.js';
 import { advanceReadMarks } from '../store/read-marks.js';
 import { sweepRetention } from '../store/retention.js';
 import { roomStore } from '../store/room-store.js';
+import { roomById } from '../store/rooms.js';
 import { purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
@@ -63,6 +65,7 @@ import { createCpuLink } from './cpu-link.js';
 import { eventSink } from './event-sink.js';
 import { type FrameServices, replyError, runFrame } from './frame-commands.js';
 import { startHousekeeping } from './housekeeping.js';
+import { createLateNews } from './late-news.js';
 import { createShardMetrics, shardTotals } from './metrics.js';
 import { createMutations } from './mutations.js';
 import { createOutbox } from './outbox.js';
@@ -112,7 +115,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     config.attachments.urlLifeMs,
   );
   const bus = openBus(config, start.hubPath, start.nodeId, log);
-  const limits = createRequestLimits(config, log);
+  const limits = createRequestLimits(config, start.hubPath, log);
   const sink = eventSink(outbox, linked);
   const sequencer = createSequencer(messagesLog, mutations?.sink(sink) ?? sink, report, bus.healthy);
   const relay = await connectRelay(bus, where, (events) => sequencer.offer(events), log);
@@ -149,6 +152,11 @@ export async function runShard(start: ShardStart): Promise<void> {
     cancelJoins: joins.revoke,
     forgetUser: admission.forgetUser,
     signals: () => signals,
+  });
+  const tellLate = createLateNews({
+    membersOf: (room_id, user_ids) => membersOf(db, room_id, user_ids),
+    roomById: (room_id) => roomById(db, room_id),
+    hear: announcer.hear,
   });
   const typing = createTyping({ admission, announcer });
   const receipts = createReadReceipts(announcer);
@@ -294,6 +302,10 @@ export async function runShard(start: ShardStart): Promise<void> {
     }
   }
 
+  async function answerTake({ id, takes }: Extract<ToShard, { t: 'take' }>): Promise<void> {
+    outbox.post({ t: 'taken', id, wait_ms: await limits.take(takes) });
+  }
+
   let underway = 0;
   const track = (work: Promise<void>) => {
     underway++;
@@ -310,6 +322,8 @@ export async function runShard(start: ShardStart): Promise<void> {
         return track(answerFrame(message));
       case 'http':
         return track(answerHttp(message));
+      case 'take':
+        return track(answerTake(message));
       case 'release':
         return sequencer.release(message.room_id, message.enc);
       case 'restore':
@@ -343,13 +357,15 @@ export async function runShard(start: ShardStart): Promise<void> {
   }
 
   /** The front has ended the subscriptions; those that were granted meanwhile it ends when `revoke` comes after them. */
-  function standingsChanged(changes: readonly StandingChange[]): void {
-    for (const { room_id, user_id, ended, at_ms } of changes) {
+  function standingsChanged(changes: readonly (StandingChange & { readonly tell: boolean })[]): void {
+    for (const { room_id, user_id, ended, kind, at_ms } of changes) {
       if (room_id === null) {
         if (user_id !== null) admission.forgetUser(user_id);
-      } else if (ended) announcer.hear(['revoke', room_id, user_id, at_ms]);
+      } else if (ended || kind === 'gone') announcer.hear(['revoke', room_id, user_id, at_ms]);
       else announcer.hear(['standing', room_id, user_id]);
     }
+    const untold = changes.filter(({ tell }) => tell);
+    if (untold.length > 0) track(tellLate(untold));
   }
 
   /** Waits for what is under way; the front takes in nothing new meanwhile and bounds the time. */

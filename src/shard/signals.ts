@@ -1,6 +1,7 @@
 import type { Bus } from '../bus/port.js';
 import type { EndedSession, PresenceNews, PresentElsewhere } from '../ipc/messages.js';
 import type { Logger } from '../observability/logger.js';
+import type { Fact } from '../protocol/facts.js';
 import { PARTITIONS, partitionOf, type RoomId, type UserId } from '../protocol/ids.js';
 import type { Status } from '../protocol/signals.js';
 import { decodeMsgpack, encodeMsgpack } from '../protocol/strict-msgpack.js';
@@ -10,8 +11,16 @@ import { decodeMsgpack, encodeMsgpack } from '../protocol/strict-msgpack.js';
  * costs freshness: what must hold all the same (sessions, standings) is found by the watch over the database.
  */
 export type Signal =
-  | readonly ['room', room_id: RoomId, type: string, payload: unknown, timestamp: number]
-  | readonly ['user', user_id: UserId, room_id: RoomId, type: string, payload: unknown, timestamp: number]
+  | readonly ['room', room_id: RoomId, type: string, payload: unknown, timestamp: number, fact?: Fact]
+  | readonly [
+      'user',
+      user_id: UserId,
+      room_id: RoomId,
+      type: string,
+      payload: unknown,
+      timestamp: number,
+      fact?: Fact,
+    ]
   | readonly ['standing', room_id: RoomId, user_id: UserId | null]
   | readonly ['revoke', room_id: RoomId, user_id: UserId | null, before_ms: number]
   | readonly ['account', user_id: UserId]

@@ -5,6 +5,7 @@ import { type Db, run } from './client.js';
 const COMMIT_LAG_MS = 30_000; // an end of a session is read by its time, and may commit this long after it
 const FIRST_LOOK_MS = 120_000; // of standings: what a shard that starts again may have missed
 const CHANGES_MAX = 20_000; // standings in one look, some 5 MB; the next one goes on
+const AUDIT_LAG_MS = 60_000; // a transaction is shorter; bounds what is read of the audit log
 const PURGE_BATCH = 1_000; // rows in one statement
 
 interface ChangesRow {
@@ -48,10 +49,13 @@ export async function changesSince(db: Db, mark: string | null, lookBackMs: numb
         select coalesce(json_agg(json_build_object('id', c.id::text, 'txid', c.txid::text, 'room_id', c.room_id,
           'user_id', c.user_id, 'at_ms', extract(epoch from c.changed_at)::float8 * 1000,
           'ended', c.room_id is not null and (r.deleted_at is not null
-            or (c.user_id is not null and rm.user_id is null))) order by c.txid, c.id), '[]')
+            or (c.user_id is not null and rm.user_id is null)),
+          'kind', c.kind, 'joined_at', case when u.deleted_at is null then c.joined_at end, 'username', u.username,
+          'how', ${howOf(db)}) order by c.txid, c.id), '[]')
         from (${standingRows(db, oldest, lastId)}) c
         left join rooms r on r.id = c.room_id
         left join room_members rm on rm.room_id = c.room_id and rm.user_id = c.user_id
+        left join users u on u.id = c.user_id and c.kind = 'gone'
       ) as standings,
       v.version::text as blocks_version,
       case when v.version is distinct from ${version}::bigint then (
@@ -64,7 +68,10 @@ export async function changesSince(db: Db, mark: string | null, lookBackMs: numb
   const { now_ms, ended, standings, blocks, blocks_version } = row;
   return {
     ended,
-    standings: standings.map(({ txid: _, ...change }) => change),
+    standings: standings.map(({ txid: _, ...change }) => ({
+      ...change,
+      joined_at: change.joined_at === null ? null : new Date(change.joined_at).toISOString(),
+    })),
     blocks,
     mark: `${now_ms - COMMIT_LAG_MS} ${nextPlace(row)} ${blocks_version}`,
   };
@@ -75,6 +82,22 @@ function nextPlace({ oldest, standings }: ChangesRow): string {
   const last = standings.length < CHANGES_MAX ? undefined : standings.at(-1);
   if (last === undefined || BigInt(last.txid) >= BigInt(oldest)) return `${oldest} 0`;
   return `${last.txid} ${last.id}`;
+}
+
+/** How somebody came or went: the audit log says it, by a row of the same transaction. */
+function howOf(db: Db) {
+  return db`
+    case
+      when c.kind = 'added' and c.joined_at = r.created_at then 'founded'
+      when c.kind in ('added', 'gone') then coalesce((
+        select substr(a.action, length('member_') + 1) from audit_log a
+        where a.room_id = c.room_id and a.target_user_id = c.user_id
+          and a.action in ('member_added', 'member_removed', 'member_banned')
+          and a.created_at > c.changed_at - ${AUDIT_LAG_MS}::float8 * interval '1 millisecond'
+          and a.xmin = c.txid::xid
+        limit 1
+      ), case c.kind when 'added' then 'joined' else 'left' end)
+    end`;
 }
 
 function standingRows(db: Db, oldest: string | null, lastId: string) {

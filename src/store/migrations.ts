@@ -5,10 +5,14 @@
  * A file and its row are one transaction. A file whose first line is `-- no-transaction` opts out (CREATE INDEX
  * CONCURRENTLY can't run in one): its statements, each ending with a semicolon at the end of a line, run one by one
  * and must bear being run again, because a crash between them and the row repeats the file.
+ *
+ * Locks on tables are waited for briefly and again and again (migration-locks.ts), so that a migration that has to wait
+ * for a long reader holds up nobody else.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
 import { defaultMigrationsDir, type Migration, readMigrations, type Step } from './migration-files.js';
+import { GIVE_UP_AFTER_MS, statementWithShortLocks, withShortLocks } from './migration-locks.js';
 import { applySearchLanguage } from './search-language.js';
 
 export interface MigrationOptions {
@@ -16,6 +20,8 @@ export interface MigrationOptions {
   readonly dir?: string;
   /** How long to wait for another node's migrations, in ms. */
   readonly lockTimeoutMs?: number;
+  /** How long a file goes on trying to get the locks on its tables, in ms. */
+  readonly tablesTimeoutMs?: number;
   /** The language that messages are searched in (a text search configuration); left as it is by default. */
   readonly searchLanguage?: string;
 }
@@ -57,7 +63,7 @@ const CONNECT_TIMEOUT_S = 10;
  * one are warnings.
  *
  * @throws naming the file: it was changed after it was applied, or its SQL failed (what came before it stays); or
- * the lock wasn't free in time; UnknownSearchLanguage
+ * a lock wasn't free in time; UnknownSearchLanguage
  */
 export function migrateUp(url: string, options: MigrationOptions = {}): Promise<MigrationChange> {
   return underLock(url, options, async (sql, files) => {
@@ -65,9 +71,10 @@ export function migrateUp(url: string, options: MigrationOptions = {}): Promise<
     refuseChanged(statuses);
     const newest = Math.max(0, ...statuses.filter((row) => row.appliedAt !== null).map((row) => row.version));
     const pending = files.filter((file) => stateOf(statuses, file.version) === 'pending');
-    for (const file of pending) await apply(sql, file);
-    const { searchLanguage } = options;
-    const language = searchLanguage !== undefined && (await applySearchLanguage(sql, searchLanguage));
+    const { searchLanguage, tablesTimeoutMs = GIVE_UP_AFTER_MS } = options;
+    for (const file of pending) await apply(sql, file, tablesTimeoutMs);
+    const language =
+      searchLanguage !== undefined && (await applySearchLanguage(sql, searchLanguage, tablesTimeoutMs));
     const late = pending.filter((file) => file.version < newest);
     const unknown = statuses.filter((row) => row.state === 'unknown');
     return {
@@ -101,8 +108,15 @@ export function migrateDown(
       if (!file.down) throw new Error(`${file.id} can't be undone: it has no ${file.id}.down.sql`);
       return { ...file, step: file.down };
     });
+    const { tablesTimeoutMs = GIVE_UP_AFTER_MS } = options;
     for (const { step, id, version } of undone) {
-      await perform(sql, step, id, (tx) => tx`delete from schema_migrations where version = ${version}`);
+      await perform(
+        sql,
+        step,
+        id,
+        tablesTimeoutMs,
+        (tx) => tx`delete from schema_migrations where version = ${version}`,
+      );
     }
     return { changed: undone.map(({ id }) => id), warnings: [] };
   });
@@ -159,9 +173,10 @@ function idOf({ version, name }: { version: number; name: string }): string {
   return `${String(version).padStart(6, '0')}_${name}`;
 }
 
-async function apply(sql: Sql, { id, version, name, checksum, up }: Migration): Promise<void> {
+async function apply(sql: Sql, file: Migration, tablesTimeoutMs: number): Promise<void> {
+  const { id, version, name, checksum, up } = file;
   const row = { version, name, checksum };
-  await perform(sql, up, id, (tx) => tx`insert into schema_migrations ${tx(row)}`);
+  await perform(sql, up, id, tablesTimeoutMs, (tx) => tx`insert into schema_migrations ${tx(row)}`);
 }
 
 /** Runs a file and then its bookkeeping. */
@@ -169,16 +184,19 @@ async function perform(
   sql: Sql,
   step: Step,
   id: string,
+  tablesTimeoutMs: number,
   record: (tx: Sql | postgres.TransactionSql) => PromiseLike<unknown>,
 ): Promise<void> {
   try {
     if (step.inTransaction) {
-      await sql.begin(async (tx) => {
+      await withShortLocks(sql, tablesTimeoutMs, async (tx) => {
         await tx.unsafe(step.sql);
         await record(tx);
       });
     } else {
-      for (const statement of step.statements) await sql.unsafe(statement);
+      for (const statement of step.statements) {
+        await statementWithShortLocks(sql, tablesTimeoutMs, statement);
+      }
       await record(sql);
     }
   } catch (error) {

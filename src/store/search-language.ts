@@ -1,4 +1,5 @@
 import type postgres from 'postgres';
+import { withShortLocks } from './migration-locks.js';
 
 /** SEARCH_LANGUAGE names no text search configuration of this PostgreSQL. */
 export class UnknownSearchLanguage extends Error {
@@ -15,9 +16,13 @@ export class UnknownSearchLanguage extends Error {
  * rewrites the table and keeps everybody out of it meanwhile. For migrations, under their lock.
  *
  * @returns whether there was anything to do
- * @throws UnknownSearchLanguage
+ * @throws UnknownSearchLanguage; where the table isn't free within `giveUpAfterMs`
  */
-export async function applySearchLanguage(sql: postgres.Sql, language: string): Promise<boolean> {
+export async function applySearchLanguage(
+  sql: postgres.Sql,
+  language: string,
+  giveUpAfterMs: number,
+): Promise<boolean> {
   const [settings] = await sql<{ language: string }[]>`select language from search_settings`;
   const known = await sql<{ name: string }[]>`
     select cfgname as name from pg_ts_config c join pg_ts_parser p on p.oid = c.cfgparser
@@ -25,7 +30,7 @@ export async function applySearchLanguage(sql: postgres.Sql, language: string): 
   const names = known.map(({ name }) => name);
   if (!names.includes(language)) throw new UnknownSearchLanguage(language, names);
   if (settings?.language === language) return false;
-  await sql.begin(async (tx) => {
+  await withShortLocks(sql, giveUpAfterMs, async (tx) => {
     await tx`lock table messages`;
     await tx`select set_search_language(quote_ident(${language})::regconfig)`;
     await rebuild(tx);

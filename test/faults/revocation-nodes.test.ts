@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Db, openDatabase } from '../../src/store/client.js';
 import { DEADLINE_MS, until, within } from '../helpers/deadline.js';
+import type { Frame } from '../helpers/frames.js';
 import { busesHealthy, metric, type Nodes, startNodes } from '../helpers/nodes.js';
 import { hasRedis, type RedisServer, startRedis } from '../helpers/redis.js';
 import {
@@ -27,19 +29,23 @@ interface Scene {
 }
 
 describe.skipIf(!hasRedis)('rights that end on one node (skipped where there is no redis-server)', () => {
+  const TIMEOUT = { timeout: 60_000 };
   let redis: RedisServer;
   let nodes: Nodes;
   let here: Rest;
   let there: Rest;
+  let db: Db;
   const measured: string[] = [];
 
   beforeAll(async () => {
     redis = await startRedis();
     nodes = await startNodes(['2', '3'].map((SHARDS) => ({ SHARDS, REDIS_URL: redis.url })));
+    db = openDatabase(nodes.database.url, 1, 'revocation-test');
     [here, there] = [restClient(nodes.node(0).url), restClient(nodes.node(1).url)];
   });
   afterAll(async () => {
     process.stdout.write(`${measured.join('\n')}\n`);
+    await db?.end();
     await nodes?.stop();
     await redis?.kill();
   });
@@ -91,6 +97,28 @@ describe.skipIf(!hasRedis)('rights that end on one node (skipped where there is 
   const deletesAnothers = async ({ ear, room, cat }: Scene) => {
     const { id } = dataOf(await there.send(cat.token, room, { content: 'to be deleted' }));
     return ear.request<{ code?: string }>('delete_message', { message_id: id });
+  };
+
+  /** Waits for a change that the watch alone can tell of: it has told by then of all that came before. */
+  async function watchHasLooked({ ben, ear }: Scene): Promise<void> {
+    const { id } = await newRoom(here, ben);
+    await ear.ask('join_room', {}, id);
+    await db`update rooms set name = 'looked at' where id = ${id}`;
+    const isIt = (frame: Frame) => frame.type === 'room_updated' && frame.room_id === id;
+    await ear.next(isIt, 'a change that no node has made');
+  }
+
+  /** What ben's socket was told of his end in the room: only this, and once. */
+  const OFTEN = ['removed_from_room', 'room_deleted', 'member_left'];
+  const toldOf = ({ ear, room, ben }: Scene) =>
+    OFTEN.flatMap((type) => ear.heard(type, room, type === 'member_left' ? ben : undefined)).map(
+      ({ type, payload }) => (payload.reason === undefined ? type : `${type}: ${payload.reason}`),
+    );
+  const TOLD: Readonly<Record<string, string>> = {
+    'a removal': 'removed_from_room: removed',
+    'a ban': 'removed_from_room: banned',
+    'leaving by another device': 'member_left',
+    'a deleted room': 'room_deleted',
   };
 
   const ENDS: Record<string, [change: (s: Scene) => Promise<unknown>, effect: (s: Scene) => Promise<void>]> =
@@ -161,9 +189,45 @@ describe.skipIf(!hasRedis)('rights that end on one node (skipped where there is 
     measured.push(`${what}, Redis ${redisIs}: in effect on the other node after ${ms} ms`);
     expect(ms).toBeLessThan(ALLOWED_MS);
     if (ms > PROMISED_MS) measured.push(`  that is more than ${PROMISED_MS} ms`);
+    if (TOLD[what] !== undefined) {
+      await watchHasLooked(given);
+      expect(toldOf(given)).toEqual([TOLD[what]]);
+    }
     given.ear.socket.terminate();
   };
-  const TIMEOUT = { timeout: 60_000 };
+  /** Each of these once to a socket on the other node, by the bus or by the watch. */
+  const tellsOfBeginnings = async () => {
+    const given = await scene();
+    const { room, ann, ben, cat, ear } = given;
+    const dan = await newAccount(here, 'dan');
+    const body = { name: 'founded', type: 'private', member_ids: [ben.id] } as const;
+    const { id: founded } = dataOf(await here.createRoom(ann.token, body));
+    const { id: added } = await newRoom(here, ann);
+    dataOf(await here.addMember(ann.token, added, ben.id));
+    dataOf(await here.join(dan.token, room));
+    dataOf(await here.patchMember(ann.token, room, cat.id, { role: 'moderator' }));
+    dataOf(await here.patch(`/rooms/${room}`, ann.token, { name: 'another name' }));
+    await watchHasLooked(given);
+    const heard = (type: string, of: string, about?: Account) => () => ear.heard(type, of, about).length > 0;
+    await until(heard('room_added', founded), 'a room that was made with him');
+    await until(heard('room_added', added), 'a room that he was added to');
+    await until(heard('member_joined', room, dan), 'a member who joined');
+    await until(heard('member_updated', room, cat), 'a role');
+    await until(heard('room_updated', room), 'a name');
+    await watchHasLooked(given);
+    const counts = [
+      ear.heard('room_added', founded),
+      ear.heard('room_added', added),
+      ear.heard('member_joined', room, dan), // those of the scene may come late
+      ear.heard('member_updated', room),
+      ear.heard('room_updated', room),
+    ].map((frames) => frames.length);
+    expect(counts).toEqual([1, 1, 1, 1, 1]);
+    expect(ear.heard('member_updated', room)[0]?.payload).toMatchObject({ role: 'moderator' });
+    ear.socket.terminate();
+  };
+
+  test('what begins and changes is told once to the other node’s sockets', TIMEOUT, tellsOfBeginnings);
 
   test.each(Object.keys(ENDS))('%s takes effect on the other node’s open sockets', TIMEOUT, (what) =>
     takesEffect(what, 'up'),
@@ -178,6 +242,8 @@ describe.skipIf(!hasRedis)('rights that end on one node (skipped where there is 
     test.each(Object.keys(ENDS))('%s takes effect on the other node’s open sockets', TIMEOUT, (what) =>
       takesEffect(what, 'down'),
     );
+
+    test('what begins and changes is told once to the other node’s sockets', TIMEOUT, tellsOfBeginnings);
 
     test('a removed member who comes back is heard and hears again', TIMEOUT, async () => {
       const given = await scene();

@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { onOneServer } from '../../src/bus/redis-place.js';
 import { type SharedLimit, type SharedLimits, sharedLimits } from '../../src/bus/shared-limits.js';
-import { createLimiter } from '../../src/front/rate-limits.js';
+import { createLimiter } from '../../src/lib/rate-limits.js';
 import { until } from '../helpers/deadline.js';
 import { hasRedis, type RedisServer, startRedis } from '../helpers/redis.js';
 
 const log = { info: () => undefined, warn: () => undefined };
 const START = 1_234_567;
-const LIMITS: SharedLimit[] = [{ perMinute: 3 }, { perSecond: 20, burst: 5 }, { perSecond: 0.3, burst: 2 }];
+const LIMITS: SharedLimit[] = [{ perMinute: 3 }, { perMinute: 40 }];
 
 describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redis-server)', () => {
   let redis: RedisServer;
@@ -33,7 +33,7 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
       ...(now === undefined ? {} : { now }),
     });
     opened.push(limits);
-    const probe = limits.limiter('probe', { perSecond: 1_000, burst: 1_000 });
+    const probe = limits.limiter('probe', { perMinute: 1_000_000 });
     await until(async () => (await probe.take('x')) !== null, 'limits that are connected');
     return limits;
   }
@@ -86,10 +86,7 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
 
   test('names and keys are counted apart, and keys expire', async () => {
     const limits = await open();
-    const [one, other] = [
-      limits.limiter('one', { perMinute: 1 }),
-      limits.limiter('other', { perSecond: 1, burst: 1 }),
-    ];
+    const [one, other] = [limits.limiter('one', { perMinute: 1 }), limits.limiter('other', { perMinute: 1 })];
     for (const key of ['a', 'b']) {
       expect(await answer(() => one.take(key))).toBe(0);
       expect(await answer(() => other.take(key))).toBe(0);
@@ -102,10 +99,8 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
 
   test('a limit of 0 is off', async () => {
     const limits = await open();
-    for (const limit of [{ perMinute: 0 }, { perSecond: 0, burst: 0 }]) {
-      const limiter = limits.limiter('off', limit);
-      for (let i = 0; i < 100; i++) expect(await limiter.take('a')).toBe(0);
-    }
+    const limiter = limits.limiter('off', { perMinute: 0 });
+    for (let i = 0; i < 100; i++) expect(await limiter.take('a')).toBe(0);
     expect(await redis.command('KEYS', 'parley:{limit}:off:*')).toEqual([]);
   });
 
@@ -119,7 +114,7 @@ describe.skipIf(!hasRedis)('shared limits (skipped where the machine has no redi
 
   test('a Redis that does not answer leaves the decision to the caller, and is asked again later', async () => {
     const limits = await open();
-    const limiter = limits.limiter('sends', { perSecond: 1_000, burst: 1_000 });
+    const limiter = limits.limiter('sends', { perMinute: 1_000_000 });
     redis.freeze();
     const waits = await Promise.all(Array.from({ length: 3_000 }, () => limiter.take('a')));
     expect(new Set(waits)).toEqual(new Set([null]));

@@ -26,7 +26,9 @@ const look = (mark: string | null) => changesSince(world.db, mark, DAY_MS);
 async function since(before: Awaited<ReturnType<typeof look>>) {
   const known = new Set(before.standings.map(({ id }) => id));
   const { standings } = await look(before.mark);
-  return standings.filter(({ id }) => !known.has(id)).map(({ id: _, at_ms: __, ...change }) => change);
+  return standings
+    .filter(({ id }) => !known.has(id))
+    .map(({ room_id, user_id, ended, kind, how }) => ({ room_id, user_id, ended, kind, how }));
 }
 
 test('every way to change a standing is found, with whether it has ended', async () => {
@@ -34,34 +36,52 @@ test('every way to change a standing is found, with whether it has ended', async
     [
       'a role',
       () => world.service.patchMember(admin, room, ben, { role: 'moderator' }),
-      [{ room_id: room, user_id: ben, ended: false }],
+      [{ room_id: room, user_id: ben, ended: false, kind: 'changed', how: null }],
     ],
     [
       'a removal',
       () => world.service.removeMember(admin, room, ben),
-      [{ room_id: room, user_id: ben, ended: true }],
+      [{ room_id: room, user_id: ben, ended: true, kind: 'gone', how: 'removed' }],
     ],
-    ['joining', () => world.otherNode.joinRoom(ben, room), []],
+    [
+      'joining',
+      () => world.otherNode.joinRoom(ben, room),
+      [{ room_id: room, user_id: ben, ended: false, kind: 'added', how: 'joined' }],
+    ],
+    [
+      'leaving',
+      () => world.service.leaveRoom(ben, room),
+      [{ room_id: room, user_id: ben, ended: true, kind: 'gone', how: 'left' }],
+    ],
+    [
+      'being added',
+      () => world.service.addMember(admin, room, { user_id: ben }),
+      [{ room_id: room, user_id: ben, ended: false, kind: 'added', how: 'added' }],
+    ],
     [
       'a ban',
       () => world.moderation.banUser(admin, room, ben, null),
-      [{ room_id: room, user_id: ben, ended: true }],
+      [{ room_id: room, user_id: ben, ended: true, kind: 'gone', how: 'banned' }],
     ],
-    ['a name', () => world.service.patchRoom(admin, room, { name: 'other' }), []],
+    [
+      'a name',
+      () => world.service.patchRoom(admin, room, { name: 'other' }),
+      [{ room_id: room, user_id: null, ended: false, kind: 'room', how: null }],
+    ],
     [
       'slow mode',
       () => world.service.patchRoom(admin, room, { slow_mode_s: 5 }),
-      [{ room_id: room, user_id: null, ended: false }],
+      [{ room_id: room, user_id: null, ended: false, kind: 'room', how: null }],
     ],
     [
       'a user name',
       () => world.db`update users set username = 'another' where id = ${ben}`,
-      [{ room_id: null, user_id: ben, ended: false }],
+      [{ room_id: null, user_id: ben, ended: false, kind: null, how: null }],
     ],
     [
       'a deleted room',
       () => world.service.deleteRoom(admin, room),
-      [{ room_id: room, user_id: null, ended: true }],
+      [{ room_id: room, user_id: null, ended: true, kind: 'room', how: null }],
     ],
   ];
   for (const [what, change, expected] of steps) {
@@ -71,12 +91,23 @@ test('every way to change a standing is found, with whether it has ended', async
   }
 });
 
+test('a room’s first members are told apart from those who come later', async () => {
+  const before = await look(null);
+  const { room: founded } = await world.service.createRoom(admin, {
+    type: 'private',
+    name: 'new',
+    member_ids: [ben],
+  });
+  const fresh = (await since(before)).filter(({ room_id }) => room_id === founded.id);
+  expect(fresh.map(({ kind, how }) => `${kind} ${how}`)).toEqual(['added founded', 'added founded']);
+});
+
 test('somebody who is back already has not ended, and his new membership began after the old one’s end', async () => {
   const before = await look(null);
   await world.service.leaveRoom(ben, room);
   await world.otherNode.joinRoom(ben, room);
   const { standings } = await look(before.mark);
-  const change = must(standings.find(({ user_id }) => user_id === ben));
+  const change = must(standings.find(({ user_id, kind }) => user_id === ben && kind === 'gone'));
   expect(change.ended).toBe(false);
   const [row] = await world.db<{ joined_ms: number }[]>`
     select extract(epoch from joined_at)::float8 * 1000 as joined_ms from room_members
@@ -99,7 +130,10 @@ test('a change that commits long after others is found, and each is told once', 
     changesSince: (mark) => look(mark),
     ended: () => undefined,
     blocked: () => undefined,
-    standings: (changes) => heard.push(...changes.map(({ user_id }) => String(user_id))),
+    standings: (changes) => {
+      const standings = changes.filter(({ kind }) => kind !== 'added'); // as they were when each test began
+      heard.push(...standings.map(({ user_id }) => String(user_id)));
+    },
     report: (error) => heard.push(String(error)),
   });
   await world.db`update users set username = 'a-new-name' where id = ${cat}`;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createLimiter } from '../../src/front/rate-limits.js';
+import { createLimiter } from '../../src/lib/rate-limits.js';
 
 const MINUTE_MS = 60_000;
 
