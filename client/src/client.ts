@@ -11,7 +11,7 @@ import type { Joined, Synced } from './room-log.js';
 import { createRoomStream, type RoomStream } from './room-stream.js';
 import type { WebSocketClass } from './socket.js';
 import { createSyncs } from './syncs.js';
-import type { Ack } from './types.js';
+import type { Ack, MyRoom, RoomInfo } from './types.js';
 import { abortable, type BackoffOptions, backoffMs, sleep } from './waiting.js';
 
 export interface ClientOptions {
@@ -44,7 +44,7 @@ export interface ClientEvents {
   /** The session has ended: nothing is tried any more until `connect`. */
   signedOut: ParleyError;
   /** You were added to a room. */
-  room_added: { room_id: string; [member: string]: unknown };
+  room_added: { room_id: string; room: MyRoom | RoomInfo };
   /** Any event of any joined room. */
   room: RoomEvent;
   /** What the server tells of other rooms, or of none: `removed_from_room`, presence, whatever a later server knows. */
@@ -215,10 +215,11 @@ export function createClient(options: ClientOptions): Client {
         rooms.get(id)?.stream.resync(head_rev);
       }
     } else if (type === 'room_added') {
-      emitter.emit('room_added', { ...payload, room_id: room_id ?? String(payload.room_id) });
+      const { room } = payload as { room: RoomInfo };
+      emitter.emit('room_added', { room, room_id: room.id });
     } else if (type === 'error') emitter.emit('error', errorOf(payload as unknown as Problem));
     else if (frame.rev === undefined && !isHeard(room_id)) {
-      if (type !== 'pong') emitter.emit('notice', { ...payload, type, ...(room_id ? { room_id } : {}) });
+      emitter.emit('notice', { ...payload, type, ...(room_id ? { room_id } : {}) });
     } else rooms.get(room_id ?? '')?.stream.frame(frame);
   }
 
@@ -235,7 +236,7 @@ export function createClient(options: ClientOptions): Client {
       joined: ({ last_read_seq }) => parts.readMark.known(last_read_seq),
       handed: (event) => {
         if (event.type === 'new_message') parts.typing.wrote(event.message.user_id);
-        else if ('user_id' in event && !('rev' in event)) parts.typing.heard(event);
+        else if (!('rev' in event)) parts.typing.heard(event);
         emitter.emit('room', event);
       },
     });

@@ -38,7 +38,7 @@ export interface ConnectionOptions {
 
 export interface ConnectionHandlers {
   readonly ready: (welcome: Welcome) => void;
-  /** Every frame that answers nothing. */
+  /** Every frame that is no answer. */
   readonly frame: (frame: Frame) => void;
   readonly lost: (why: { code: number; retryInMs: number }) => void;
   readonly signedOut: (why: ParleyError) => void;
@@ -127,6 +127,7 @@ export function createConnection(options: ConnectionOptions, handlers: Connectio
   }
 
   function welcomed(welcome: Welcome): void {
+    if (state !== 'opening') return; // said twice: all is resumed already
     state = 'ready';
     readySince = Date.now();
     refused = undefined;

@@ -1,4 +1,4 @@
-import type { Message } from './types.js';
+import type { Member, Message, Role, RoomInfo, UserStatus } from './types.js';
 
 /** A change in a room's log. `live` is false for what happened while this client was away: then the message is as it is now. */
 interface Logged {
@@ -29,15 +29,26 @@ export interface Reacted extends Logged {
   readonly user_id: string;
   readonly count: number;
 }
-export interface Pinned extends Logged {
-  readonly type: 'message_pinned' | 'message_unpinned';
+export interface MessagePinned extends Logged {
+  readonly type: 'message_pinned';
   readonly message_id: string;
   /** Who did it. */
-  readonly user_id?: string;
-  /** With a pin: it may be an old message. */
-  readonly message?: Message;
+  readonly user_id: string;
+  /** Whole: it may be an old one. */
+  readonly message: Message;
 }
-export type LogEvent = NewMessage | MessageUpdated | MessageDeleted | Reacted | Pinned;
+export interface MessageUnpinned extends Logged {
+  readonly type: 'message_unpinned';
+  readonly message_id: string;
+  readonly user_id: string;
+}
+export type LogEvent =
+  | NewMessage
+  | MessageUpdated
+  | MessageDeleted
+  | Reacted
+  | MessagePinned
+  | MessageUnpinned;
 
 /** The consumer was too slow, or the server lost what this client knew: go on from this state. */
 export interface Reset {
@@ -48,31 +59,91 @@ export interface Reset {
   readonly messages: readonly Message[];
 }
 
-/** What passes and isn't kept: typing, presence, read marks, members, the room itself. Members depend on the type. */
-export interface Passing {
-  readonly type: PassingType;
+interface OfRoom {
   readonly room_id: string;
-  readonly user_id?: string;
-  readonly username?: string;
-  /** Of a `read_receipt`. */
-  readonly seq_no?: number;
-  readonly [member: string]: unknown;
+}
+interface OfUser extends OfRoom {
+  readonly user_id: string;
+  readonly username: string;
 }
 
-export type PassingType =
-  | 'user_typing'
-  | 'user_stopped_typing'
-  | 'user_online'
-  | 'user_offline'
-  | 'presence_count'
-  | 'read_receipt'
-  | 'member_joined'
-  | 'member_left'
-  | 'member_updated'
-  | 'room_updated'
-  | 'room_deleted'
-  | 'removed_from_room';
+export interface UserTyping extends OfUser {
+  readonly type: 'user_typing' | 'user_stopped_typing';
+}
+/** Somebody came online, or changed between online and away. */
+export interface UserOnline extends OfUser {
+  readonly type: 'user_online';
+  readonly status?: UserStatus;
+}
+export interface UserOffline extends OfUser {
+  readonly type: 'user_offline';
+}
+/** Several at once: after joining, those who are there, at most 100. Who isn't named keeps the status that was told before. */
+export interface Presence extends OfRoom {
+  readonly type: 'presence';
+  readonly users: readonly {
+    readonly user_id: string;
+    readonly username: string;
+    readonly status: UserStatus;
+  }[];
+  /** Of all members. */
+  readonly online: number;
+}
+/** In place of names, in rooms of over 1,000 members. */
+export interface PresenceCount extends OfRoom {
+  readonly type: 'presence_count';
+  readonly online: number;
+}
+export interface ReadReceipt extends OfRoom {
+  readonly type: 'read_receipt';
+  readonly user_id: string;
+  readonly seq_no: number;
+}
+export interface MemberJoined extends OfUser {
+  readonly type: 'member_joined';
+  readonly role: Role;
+  readonly member: Member;
+}
+export interface MemberLeft extends OfUser {
+  readonly type: 'member_left';
+}
+/** A role or a mute changed. */
+export interface MemberUpdated extends OfUser {
+  readonly type: 'member_updated';
+  readonly role: Role;
+  readonly muted_until: string | null;
+  readonly member: Member;
+}
+export interface RoomUpdated extends OfRoom {
+  readonly type: 'room_updated';
+  readonly room: RoomInfo;
+}
+export interface RoomDeleted extends OfRoom {
+  readonly type: 'room_deleted';
+}
+export interface RemovedFromRoom extends OfRoom {
+  readonly type: 'removed_from_room';
+  /** `removed`, `banned`; `refused` where it came out on joining again, then with the error's code. */
+  readonly reason: string;
+  readonly code?: string;
+}
 
+/** What passes and isn't kept: typing, presence, read marks, members, the room itself. */
+export type Passing =
+  | UserTyping
+  | UserOnline
+  | UserOffline
+  | Presence
+  | PresenceCount
+  | ReadReceipt
+  | MemberJoined
+  | MemberLeft
+  | MemberUpdated
+  | RoomUpdated
+  | RoomDeleted
+  | RemovedFromRoom;
+
+/** A later server may send types that aren't among these: pass over what you don't know. */
 export type RoomEvent = LogEvent | Reset | Passing;
 export type RoomEvents = { [E in RoomEvent as E['type']]: E };
 
@@ -92,4 +163,4 @@ export function isLogEvent(event: RoomEvent): event is LogEvent {
 }
 
 /** After these there is nothing more to hear of the room. */
-export const FINAL: ReadonlySet<string> = new Set<PassingType>(['room_deleted', 'removed_from_room']);
+export const FINAL: ReadonlySet<string> = new Set<Passing['type']>(['room_deleted', 'removed_from_room']);

@@ -16,15 +16,28 @@ export {
 } from './errors.js';
 export type {
   LogEvent,
+  MemberJoined,
+  MemberLeft,
+  MemberUpdated,
   MessageDeleted,
+  MessagePinned,
+  MessageUnpinned,
   MessageUpdated,
   NewMessage,
   Passing,
-  Pinned,
+  Presence,
+  PresenceCount,
   Reacted,
+  ReadReceipt,
+  RemovedFromRoom,
   Reset,
+  RoomDeleted,
   RoomEvent,
   RoomEvents,
+  RoomUpdated,
+  UserOffline,
+  UserOnline,
+  UserTyping,
 } from './events.js';
 export { type HistoryOptions, history, paged, search } from './history.js';
 export { type CallOptions, createHttp, type Http, type Page, type TokenProvider } from './http.js';

@@ -11,7 +11,7 @@ export interface Requests {
    * @throws ParleyError `queue_full`
    */
   readonly add: (take: (frame: Frame) => boolean) => { ref: number; answered: Promise<void> };
-  /** Whether the frame was the answer to something. */
+  /** Takes an answer. False: the frame is none. One that came too late, or twice, is dropped. */
   readonly answer: (frame: Frame) => boolean;
   /** Rejects all with ConnectionError `disconnected`. */
   readonly lost: () => void;
@@ -24,6 +24,17 @@ interface Open {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
+/** What the server answers with, beside `error`. These are nobody's events, whatever became of their requests. */
+const ANSWERS: ReadonlySet<string> = new Set([
+  'authenticated',
+  'pong',
+  'joined',
+  'resumed',
+  'synced',
+  'left',
+  'message_ack',
+  'ok',
+]);
 const OPEN_MAX = 1_000; // more unanswered at once is a loop in the application
 
 export function createRequests(timeoutMs: number): Requests {
@@ -49,7 +60,7 @@ export function createRequests(timeoutMs: number): Requests {
     },
     answer(frame) {
       const request = open.get(frame.ref);
-      if (request === undefined) return false;
+      if (request === undefined) return frame.ref !== undefined || ANSWERS.has(frame.type);
       if (frame.type === 'error') settle(frame.ref)?.reject(errorOf(frame.payload as Problem));
       else if (request.take(frame)) settle(frame.ref)?.resolve();
       return true;

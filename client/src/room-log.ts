@@ -1,4 +1,4 @@
-import type { Message } from './types.js';
+import type { Message, Role } from './types.js';
 
 /**
  * Puts the changes of one room in order, each once:
@@ -27,7 +27,7 @@ export interface RoomLog<E> {
 /** The payload of `joined`. */
 export interface Joined {
   readonly room_id: string;
-  readonly role: string;
+  readonly role: Role;
   readonly head_seq: number;
   readonly head_rev: number;
   readonly last_read_seq: number;

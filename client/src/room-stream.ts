@@ -141,7 +141,7 @@ export function createRoomStream(id: string, timelineLimit: number, hooks: Strea
     else {
       const first = state === 'joining' && waiters.length > 0;
       apart(errorOf(problem));
-      if (!first) hand({ type: 'removed_from_room', room_id: id, code: problem.code });
+      if (!first) hand({ type: 'removed_from_room', room_id: id, reason: 'refused', code: problem.code });
       endQueues();
     }
   }

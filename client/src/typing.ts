@@ -41,9 +41,12 @@ export function createTyping(tell: (type: 'user_typing' | 'user_stopped_typing')
       for (const [user_id, { until }] of typists) if (until <= now) typists.delete(user_id);
       return [...typists].map(([user_id, { username }]) => ({ user_id, username }));
     },
-    heard({ type, user_id = '', username = '' }) {
-      if (type === 'user_stopped_typing' || type === 'user_offline') typists.delete(user_id);
-      if (type !== 'user_typing') return;
+    heard(event) {
+      if (event.type === 'user_stopped_typing' || event.type === 'user_offline') {
+        typists.delete(event.user_id);
+      }
+      if (event.type !== 'user_typing') return;
+      const { user_id, username } = event;
       if (typists.size < TYPISTS_MAX || typists.has(user_id)) {
         typists.set(user_id, { username, until: Date.now() + TTL_MS });
       }

@@ -26,10 +26,13 @@ class Wire {
   async asked(type: string): Promise<Frame> {
     return until(() => this.sent.findLast((frame) => frame.type === type), type);
   }
-  answer(request: Frame, type: string, payload: unknown): void {
-    this.receive({ type, payload, ...(request.ref === undefined ? {} : { ref: request.ref }) });
+  answer(request: Frame, type: string, payload: unknown, times = 1): void {
+    const { room_id, ref } = request;
+    for (let n = 0; n < times; n++) this.receive({ type, payload, room_id, ref } as Frame);
   }
 }
+
+const ANSWER_MS = 10_000; // how long the client waits for an answer, by default
 
 const clients: { close: () => void }[] = [];
 afterEach(() => {
@@ -218,4 +221,68 @@ test('a pending message stays shown until it stands in the room', async () => {
   expect(contents()).toEqual([1, 1]); // its event is late
   wire.receive(log('new_message', 2, { message: messageOf(2, 2, { id: outgoing.id }) }));
   expect(contents()).toEqual([2, 0]);
+});
+
+const ackOf = (id: string) => ({ id, seq_no: 2, rev: 2, created_at: '', duplicate: false });
+
+test('an answer that comes twice is taken once, and is nobody’s event', async () => {
+  const { client, wire, room, events, answer } = await joined();
+  const others: unknown[] = [];
+  client.on('notice', (notice) => void others.push(notice));
+  client.on('error', (error) => void others.push(error));
+  client.on('connected', (again) => void others.push(again));
+  wire.receive({ type: 'welcome', payload: { limits: {} } });
+  const { id, sent } = room.send('mine');
+  wire.answer(await wire.asked('send_message'), 'message_ack', ackOf(id), 2);
+  await sent;
+  wire.answer(await wire.asked('join_room'), 'joined', { ...answer, messages: [], next_since: 1 }, 2);
+  wire.receive(log('new_message', 3, { message: messageOf(3) }));
+  const states = { messages: [messageOf(2, 2, { id })], head_rev: 3, next_since: 2, more: false };
+  wire.answer(await wire.asked('sync'), 'synced', states, 2);
+  wire.receive({ type: 'pong', payload: {} });
+  const edit = room.edit('m1', 'edited');
+  const refusal = { code: 'forbidden', error: 'not yours', retry: false };
+  wire.answer(await wire.asked('edit_message'), 'error', refusal, 2);
+  await expect(edit).rejects.toMatchObject({ code: 'forbidden' });
+  expect(events.map((event) => [event.type, 'rev' in event && event.rev])).toEqual([
+    ['new_message', 2],
+    ['new_message', 3],
+  ]);
+  expect(others).toEqual([]);
+  expect(room.position()).toEqual({ rev: 3, seq: 3 });
+});
+
+test('an answer that comes too late is nobody’s event either', async () => {
+  const { client, wire, room, events, answer } = await joined();
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  const others: unknown[] = [];
+  client.on('notice', (notice) => void others.push(notice));
+  client.on('error', (error) => void others.push(error));
+  const again = ({ type, room_id, ref }: Frame): Promise<Frame> => {
+    const isRepeat = (sent: Frame) => sent.type === type && sent.room_id === room_id && sent.ref !== ref;
+    return until(() => wire.sent.find(isRepeat), `${type} once more`);
+  };
+
+  const { id, sent } = room.send('mine');
+  const send = await wire.asked('send_message');
+  wire.receive(log('new_message', 3, { message: messageOf(3) }));
+  const sync = await wire.asked('sync');
+  const other = client.room('s');
+  const joining = other.join();
+  const join = await wire.asked('join_room');
+  vi.advanceTimersByTime(ANSWER_MS);
+  const repeats = await Promise.all([send, sync, join].map(again));
+  const states = { messages: [messageOf(2, 2, { id })], head_rev: 3, next_since: 2, more: false };
+  const answerAll = ([toSend, toSync, toJoin]: readonly Frame[]) => {
+    wire.answer(must(toSend), 'message_ack', ackOf(id));
+    wire.answer(must(toSync), 'synced', states);
+    wire.answer(must(toJoin), 'joined', { ...answer, room_id: 's' });
+  };
+  answerAll([send, sync, join]);
+  expect(events).toEqual([]);
+  expect(other.state()).toBe('joining');
+  answerAll(repeats);
+  await Promise.all([sent, joining]);
+  expect(events.map((event) => 'rev' in event && event.rev)).toEqual([2, 3]);
+  expect(others).toEqual([]);
 });

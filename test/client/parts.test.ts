@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { json, msgpack } from '../../client/src/codec.js';
 import { createEmitter } from '../../client/src/emitter.js';
 import { AuthError, ConnectionError, errorOf, localError } from '../../client/src/errors.js';
-import type { Passing } from '../../client/src/events.js';
+import type { UserOffline, UserTyping } from '../../client/src/events.js';
 import { paged } from '../../client/src/history.js';
 import { answerOf } from '../../client/src/http.js';
 import { newId } from '../../client/src/ids.js';
@@ -40,7 +40,7 @@ describe('backing off', () => {
 });
 
 describe('typing', () => {
-  const heard = (type: Passing['type'], user_id: string): Passing => ({
+  const heard = (type: (UserTyping | UserOffline)['type'], user_id: string): UserTyping | UserOffline => ({
     type,
     room_id: 'r',
     user_id,
@@ -141,7 +141,9 @@ describe('requests', () => {
     expect(taken).toEqual([1, 2]);
     requests.answer({ type: 'error', ref: two.ref, payload: { code: 'muted', error: 'No.', retry: false } });
     await expect(two.answered).rejects.toMatchObject({ code: 'muted', name: 'ForbiddenError' });
-    expect(requests.answer({ type: 'ok', ref: 99 })).toBe(false);
+    expect(requests.answer({ type: 'ok', ref: 99 })).toBe(true); // nobody waits for it, and it is no event
+    expect(requests.answer({ type: 'pong' })).toBe(true);
+    expect(requests.answer({ type: 'user_typing', payload: {} })).toBe(false);
     vi.advanceTimersByTime(1_000);
     await expect(three.answered).rejects.toMatchObject({ code: 'timeout', retry: true });
     const four = requests.add(() => true);

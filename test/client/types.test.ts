@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Static } from 'typebox';
 import { expect, expectTypeOf, test } from 'vitest';
 import type { createApi } from '../../client/src/api.js';
-import { errorOf } from '../../client/src/errors.js';
+import { errorOf, type Problem } from '../../client/src/errors.js';
 import type * as client from '../../client/src/index.js';
+import type { Joined, Synced } from '../../client/src/room-log.js';
 import type { ROUTES } from '../../src/http/routes.js';
 import { ERRORS } from '../../src/protocol/errors.js';
 import { CLIENT_FRAMES } from '../../src/protocol/frames.js';
 import type * as server from '../../src/protocol/model.js';
 import type { SendBody } from '../../src/protocol/requests.js';
+import type { SERVER_FRAMES, ServerFrameType } from '../../src/protocol/server-frames.js';
 
 /** Both ways: what the server answers is what the client promises, and nothing else. */
 type Same<Ours, Theirs> = [Ours] extends [Frozen<Theirs>] ? ([Theirs] extends [Ours] ? true : false) : false;
@@ -31,6 +34,42 @@ test('the client’s types are those of the protocol', () => {
   expectTypeOf<Same<client.DeviceSession, server.Session>>().toEqualTypeOf<true>();
   expectTypeOf<server.AuditEntry>().toExtend<client.AuditEntry>();
   expectTypeOf<keyof client.MessageBody | 'id'>().toEqualTypeOf<keyof SendBody>();
+});
+
+/** Where the client hands on the payload of a frame, or reads it. Events of a room are its own by name. */
+interface ByFrame {
+  welcome: client.Welcome;
+  joined: Joined;
+  synced: Synced;
+  message_ack: client.Ack;
+  room_added: Omit<client.ClientEvents['room_added'], 'room_id'>;
+  resync: { rooms: { room_id: string; head_rev: number }[] };
+  bye: { reason: string; reconnect_after_ms: number };
+}
+/** Answers of which only the coming matters, and those that bear an error: the client's has to take REST's and its own as well. */
+type Unread = 'authenticated' | 'pong' | 'left' | 'ok' | 'error' | 'resumed';
+/** What the client adds to each event of a room, or says once for all. */
+type Added = 'type' | 'room_id' | 'rev' | 'live' | 'code';
+type PayloadOf<T extends ServerFrameType> = Static<(typeof SERVER_FRAMES)[T]['payload']>;
+type Unlike = {
+  [T in Exclude<ServerFrameType, Unread>]: T extends keyof ByFrame
+    ? Same<ByFrame[T], PayloadOf<T>> extends true
+      ? never
+      : T
+    : T extends keyof client.RoomEvents
+      ? Same<Omit<client.RoomEvents[T], Added>, Omit<PayloadOf<T>, 'room_id'>> extends true
+        ? never
+        : T
+      : T;
+}[Exclude<ServerFrameType, Unread>];
+
+test('what the client hands on of each frame has the type of its payload', () => {
+  expectTypeOf<Unlike>().toEqualTypeOf<never>();
+  expectTypeOf<Frozen<PayloadOf<'error'>>>().toExtend<Problem>();
+  type Resumed = Joined | (Problem & { readonly room_id: string });
+  expectTypeOf<Frozen<PayloadOf<'resumed'>>['rooms'][number]>().toExtend<Resumed>();
+  type OfServer = Exclude<keyof client.RoomEvents, 'reset'>;
+  expectTypeOf<OfServer>().toExtend<ServerFrameType>();
 });
 
 type Snake<S extends string> = S extends `${infer Head}${infer Tail}`

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isLogEvent } from '../../client/src/events.js';
-import type { LogEvent, Message, Room, RoomEvent } from '../../client/src/index.js';
+import type { Client, LogEvent, Message, Reset, Room, RoomEvent } from '../../client/src/index.js';
 
 /** What a message is, without what changes under the same rev or is made at read time. */
 function lasting(message: Message): Partial<Message> {
@@ -25,27 +25,63 @@ export function viewFaults(room: Room, history: readonly Message[]): string[] {
   return faults;
 }
 
-/** Gathers a room's events from now on, by callback. */
-export function gather(room: Room): RoomEvent[] {
-  const events: RoomEvent[] = [];
-  const types = [
-    'new_message',
-    'message_updated',
-    'message_deleted',
-    'reaction_added',
-    'reaction_removed',
-    'message_pinned',
-    'message_unpinned',
-    'reset',
-  ] as const;
-  for (const type of types) room.on(type, (event) => void events.push(event as RoomEvent));
-  return events;
+/** All that a room tells, and nothing else: whatever an application hears beside these is a fault. */
+const LOGGED: Readonly<Record<(LogEvent | Reset)['type'], true>> = {
+  new_message: true,
+  message_updated: true,
+  message_deleted: true,
+  reaction_added: true,
+  reaction_removed: true,
+  message_pinned: true,
+  message_unpinned: true,
+  reset: true,
+};
+const ROOM_EVENTS: Readonly<Record<RoomEvent['type'], true>> = {
+  ...LOGGED,
+  user_typing: true,
+  user_stopped_typing: true,
+  user_online: true,
+  user_offline: true,
+  presence: true,
+  presence_count: true,
+  read_receipt: true,
+  member_joined: true,
+  member_left: true,
+  member_updated: true,
+  room_updated: true,
+  room_deleted: true,
+  removed_from_room: true,
+};
+
+/** What an application hears of one room. */
+export interface Heard {
+  /** Of the client, for all rooms. */
+  readonly all: readonly RoomEvent[];
+  /** Of the room: its log, type by type. */
+  readonly log: readonly RoomEvent[];
 }
 
-/** Whether events came in order of rev, each once, no message new twice, and every message of the history at all. */
-export function streamFaults(events: readonly RoomEvent[], history: readonly Message[]): string[] {
-  const faults: string[] = [];
-  const logged = events.filter((event): event is LogEvent => isLogEvent(event));
+/** Gathers a room's events from now on, by callback. */
+export function gather(client: Client, room: Room): Heard {
+  const [all, log]: [RoomEvent[], RoomEvent[]] = [[], []];
+  client.on('room', (event) => {
+    if (event.room_id === room.id) all.push(event);
+  });
+  for (const type of Object.keys(LOGGED) as (keyof typeof LOGGED)[]) {
+    room.on(type, (event) => void log.push(event));
+  }
+  return { all, log };
+}
+
+/**
+ * Whether events came in order of rev, each once, no message new twice, every message of the history at all, and nothing that is
+ * no event of a room.
+ */
+export function streamFaults({ all, log }: Heard, history: readonly Message[]): string[] {
+  const strays = new Set(all.map(({ type }) => type).filter((type) => !Object.hasOwn(ROOM_EVENTS, type)));
+  const faults = [...strays].map((type) => `${type} is no event of a room`);
+  const logged = all.filter(isLogEvent);
+  if (!isDeepStrictEqual(logged, log.filter(isLogEvent))) faults.push('two listeners heard different things');
   const fresh = new Set<string>();
   const told = new Set<string>();
   let last = 0;

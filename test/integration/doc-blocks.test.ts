@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pythonWithWebsockets } from '../helpers/python.js';
 import { type Server, spawnTracked, startServerWithDatabase } from '../helpers/server-process.js';
 
@@ -41,7 +42,12 @@ const GIVEN: Readonly<Record<string, string>> = {
 const NOT_RUN: Readonly<Record<string, string>> = {
   'docs/quick-start.md: npm ci && npm start': 'never ends: the server of this test stands in for it',
   'README.md: npm ci && npm start': 'never ends, and then runs these tests',
+  'docs/tutorial.md: ALLOWED_ORIGINS=http://localhost:8000 npm start':
+    'never ends: test/web/tutorial.test.ts has servers of its own',
 };
+
+/** Whose JavaScript and HTML is a page for a browser, and the test that opens it there. */
+const IN_BROWSER: Readonly<Record<string, string>> = { 'docs/tutorial.md': 'test/web/tutorial.test.ts' };
 
 interface Block {
   readonly page: string;
@@ -62,40 +68,60 @@ const ofLanguage = (...languages: readonly string[]) =>
 
 describe('code in the docs', () => {
   let server: Server;
+  let project: string; // a reader's own
 
   beforeAll(async () => {
     server = await startServerWithDatabase();
+    project = await mkdtemp(join(tmpdir(), 'parley-project-'));
   });
+  afterAll(() => rm(project, { recursive: true }));
 
   /** From the checkout's top, as the docs say, against a server of the test's. */
   async function run(program: string, args: readonly string[]): Promise<void> {
-    const child = spawnTracked(program, args, { PARLEY_URL: server.url });
+    const child = spawnTracked(program, args, {
+      PARLEY_URL: server.url,
+      PROJECT: project,
+      npm_config_offline: 'true', // nothing that is shown needs more than the checkout
+      npm_config_audit: 'false',
+    });
     expect(await child.exit, child.lines.join('\n')).toEqual({ code: 0, signal: null });
   }
 
   test('is of a kind that is checked, or listed with its reason', () => {
     const kinds = new Set(blocks.map(({ language }) => language));
-    for (const kind of kinds) expect(['sh', 'js', 'py', 'json', 'text']).toContain(kind);
+    for (const kind of kinds) expect(['sh', 'js', 'html', 'py', 'json', 'text']).toContain(kind);
+    const ofBrowser = blocks.filter(({ language }) => language === 'html').map(({ page }) => page);
+    expect(new Set(ofBrowser)).toEqual(new Set(Object.keys(IN_BROWSER)));
+    for (const [page, test] of Object.entries(IN_BROWSER))
+      expect(readFileSync(test, 'utf8')).toContain(`'${page}'`);
     const marked = blocks.filter(({ mark }) => mark !== '');
     expect(marked.map(({ mark }) => mark)).toEqual(marked.map(() => 'no-run'));
     for (const { page, code } of marked)
       expect(Object.keys(NOT_RUN)).toContain(`${page}: ${code.split(/ {2}|\n/)[0]}`);
   });
 
-  test.each(ofLanguage('sh'))('shell: %s', (_name, { code }) => run('bash', ['-euc', code]));
+  test.each(ofLanguage('sh'))('shell: %s', { timeout: 120_000 }, (_name, { code }) =>
+    run('bash', ['-euc', code]),
+  );
 
-  test.each(ofLanguage('js'))('JavaScript: %s', async (_name, { page, code }) => {
-    // Beside the checkout's dist and node_modules, so that imports mean what they mean to a reader.
-    const directory = await mkdtemp(join('.', `.doc-block-${randomBytes(4).toString('hex')}-`));
-    try {
-      const file = join(directory, 'block.mjs');
-      const whole = `${GIVEN[page] ?? ''}${code}`.replaceAll('@parley/client', './dist/client/src/index.js');
-      await writeFile(file, whole.replaceAll("'./dist/", "'../dist/"));
-      await run(process.execPath, [file]);
-    } finally {
-      await rm(directory, { recursive: true });
-    }
-  });
+  test.each(ofLanguage('js').filter(([, { page }]) => !(page in IN_BROWSER)))(
+    'JavaScript: %s',
+    async (_name, { page, code }) => {
+      // Beside the checkout's dist and node_modules, so that imports mean what they mean to a reader.
+      const directory = await mkdtemp(join('.', `.doc-block-${randomBytes(4).toString('hex')}-`));
+      try {
+        const file = join(directory, 'block.mjs');
+        const whole = `${GIVEN[page] ?? ''}${code}`.replaceAll(
+          '@parley/client',
+          './dist/client/src/index.js',
+        );
+        await writeFile(file, whole.replaceAll("'./dist/", "'../dist/"));
+        await run(process.execPath, [file]);
+      } finally {
+        await rm(directory, { recursive: true });
+      }
+    },
+  );
 
   test.skipIf(pythonWithWebsockets === null).each(ofLanguage('py'))(
     'Python: %s (skipped where it lacks the module websockets)',

@@ -1,7 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { startServerWithDatabase } from '../helpers/server-process.js';
 import { hasBrowser, openPage } from './browser.js';
 import { staticSite } from './static-site.js';
+
+const LINES_MAX = 30; // as the docs promise
+
+test('examples/page.html is a page of thirty lines', () => {
+  expect(readFileSync('examples/page.html', 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(
+    LINES_MAX,
+  );
+});
 
 describe.skipIf(!hasBrowser)(
   'examples/page.html (skipped where the machine has no Chromium)',
