@@ -1,5 +1,6 @@
 import { h, patch, type VNode } from './dom/vdom.js';
 import { type App, openRoomOf } from './state/app.js';
+import { lookAgain } from './state/refresh.js';
 import { markSeen } from './state/rooms.js';
 import { storedSession } from './state/session.js';
 import { savedEncoding, start } from './state/start.js';
@@ -114,7 +115,9 @@ addEventListener('resize', () => {
 document.addEventListener('visibilitychange', () => {
   const state = openRoomOf(app);
   if (state !== null) markSeen(app, state);
+  lookAgain(app);
 });
+addEventListener('focus', () => lookAgain(app));
 addEventListener('keydown', (event) => event.key === 'Escape' && escaped(app));
 addEventListener('dragover', (event) => event.preventDefault()); // a file that misses doesn't replace the page
 addEventListener('drop', (event) => event.preventDefault());

@@ -5,28 +5,36 @@ const PAGE = 100;
 const ROOMS_MAX = 500; // what one `resume` takes
 const FIRST_PAGE = 60; // messages: more than a screen
 const OLDER_PAGE = 100;
-const NAMED_AT_START = 20; // direct rooms whose other member is asked for at once
+const NAMED_AT_ONCE = 20; // direct rooms whose other member is asked for
 
-/** Takes in all rooms of the person, and hears them. */
-export async function loadRooms(app: App): Promise<void> {
+/** Takes in all rooms of the person, and hears them. @returns the ids of those that are listed */
+export async function loadRooms(app: App): Promise<Set<string>> {
+  const { client } = app;
+  const listed = new Set<string>();
   let after: string | undefined;
   for (let got = 0; got < ROOMS_MAX; got += PAGE) {
     const { items, next } = await apiOf(app).rooms({ limit: PAGE, after });
-    for (const info of items) putRoom(app, info);
+    if (app.client !== client) throw new Error('Somebody else is signed in.');
+    for (const info of items) {
+      putRoom(app, info);
+      listed.add(info.id);
+    }
     if (next === null) break;
     after = next;
   }
-  const direct = [...app.rooms.values()].filter(({ info }) => info.type === 'direct');
-  await Promise.all(direct.slice(0, NAMED_AT_START).map((room) => loadMembers(app, room)));
+  const unnamed = [...app.rooms.values()].filter(
+    (each) => each.info.type === 'direct' && !each.membersLoaded,
+  );
+  await Promise.all(unnamed.slice(0, NAMED_AT_ONCE).map((room) => loadMembers(app, room)));
   app.render();
+  return listed;
 }
 
 /** Adds a room to the list and hears it, or takes in its present state. */
 export function putRoom(app: App, info: MyRoom): RoomState {
   const known = app.rooms.get(info.id);
   if (known !== undefined) {
-    known.info = { ...info, head_seq: Math.max(info.head_seq, known.info.head_seq) };
-    known.lastRead = Math.max(known.lastRead, info.last_read_seq);
+    update(app, known, info);
     return known;
   }
   if (app.client === null) throw new Error('Nobody is signed in.');
@@ -56,9 +64,27 @@ export function putRoom(app: App, info: MyRoom): RoomState {
   return state;
 }
 
+/**
+ * What the server counts stands where it knows of all that the page has heard and read; else what the page counts, and
+ * the messages that it has yet to hear count when they come.
+ */
+function update(app: App, known: RoomState, info: MyRoom): void {
+  const { head_seq, last_message } = known.info;
+  const isCounted = info.head_seq >= head_seq && info.last_read_seq >= known.lastRead;
+  known.info = isCounted ? info : { ...info, head_seq, last_message };
+  known.lastRead = Math.max(known.lastRead, info.last_read_seq);
+  if (isCounted) known.mentions = info.mention_count;
+  known.title = info.name ?? known.title;
+  if (known.room.state() === 'apart') join(app, known);
+}
+
 /** Joins the room, with the present client. */
 export function hear(app: App, state: RoomState): void {
   state.room.on('change', app.render);
+  join(app, state);
+}
+
+function join(app: App, state: RoomState): void {
   state.room.join().catch((error: unknown) => app.rooms.has(state.info.id) && tellError(app, error));
 }
 
