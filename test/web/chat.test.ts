@@ -171,6 +171,38 @@ describe.skipIf(!hasBrowser)(
       }, 'the log-in form');
     });
 
+    test('whoever chose to be invisible sees it, after a reload too, and whoever is in no room sees to be online', async () => {
+      const zoe = await newAccount(rest, 'zoe');
+      const two = await pageOf(server.url, zoe);
+      const shownAs = (status: string) =>
+        two.getByRole('button', { name: `Account of ${zoe.username}, ${status}`, exact: true }).waitFor();
+      await shownAs('online');
+      const room = await newRoom(rest, ann, [zoe]);
+      const one = await pageOf(server.url, ann, room.name ?? '');
+      await two.reload();
+      await openRoom(two, room.name ?? '');
+      await two.getByText('2 members, 2 online').waitFor();
+      const choose = async (label: string): Promise<void> => {
+        await two.getByRole('button', { name: /^Account of/ }).click();
+        await two.getByRole('menuitem', { name: 'Profile' }).click();
+        await two.getByLabel('Shown as').selectOption({ label });
+        await two.getByRole('button', { name: 'Save' }).click();
+      };
+      await choose('Invisible');
+      await shownAs('offline');
+      for (const page of [one, two]) await page.getByText('2 members, 1 online').waitFor();
+      await two.getByRole('button', { name: 'Members' }).click();
+      const own = two.getByRole('complementary').locator('.person', { hasText: zoe.username });
+      await own.getByRole('img', { name: 'offline' }).waitFor();
+      await two.reload();
+      await openRoom(two, room.name ?? '');
+      await two.getByText('2 members, 1 online').waitFor();
+      await shownAs('offline');
+      await choose('Online');
+      await shownAs('online');
+      for (const page of [one, two]) await page.getByText('2 members, 2 online').waitFor();
+    });
+
     test('the profile changes, presence shows it, and MessagePack carries the same', async () => {
       const room = await newRoom(rest, ann, [ben]);
       const one = await pageOf(server.url, ann, room.name ?? '');

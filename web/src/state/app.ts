@@ -185,8 +185,8 @@ export function canModerate({ info }: RoomState): boolean {
   return info.role !== 'member' && info.type !== 'direct';
 }
 
-/** Whether a user is shown as online or away. */
-export function isHere(app: App, userId: string): boolean {
-  if (userId === app.me?.id) return app.link.state === 'online';
-  return (app.presence.get(userId) ?? 'offline') !== 'offline';
+/** How others see a user; oneself too, who may have chosen to be invisible. */
+export function statusOf(app: App, userId: string): UserStatus {
+  if (userId === app.me?.id && app.link.state !== 'online') return 'offline';
+  return app.presence.get(userId) ?? 'offline';
 }

@@ -1,7 +1,7 @@
 import type { Member, Role } from '../../../client/src/index.js';
 import { arrowKeys, avatar, button, dot } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
-import { type App, apiOf, canModerate, isHere, type MenuItem, type RoomState, run } from '../state/app.js';
+import { type App, apiOf, canModerate, type MenuItem, type RoomState, run, statusOf } from '../state/app.js';
 import { openRoom, takeRoom } from '../state/rooms.js';
 import { momentOf } from '../text/format.js';
 import { ask, openDialog, openMenu } from './overlay.js';
@@ -33,7 +33,7 @@ export function membersPanel(app: App, state: RoomState): VNode {
 
 function person(app: App, state: RoomState, member: Member): Child {
   const { user_id, username, avatar_url, role } = member;
-  const status = app.presence.get(user_id) ?? (isHere(app, user_id) ? 'online' : 'offline');
+  const status = statusOf(app, user_id);
   const muted = isMuted(member);
   const inside = [
     avatar(user_id, username, avatar_url),
