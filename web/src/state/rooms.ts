@@ -1,4 +1,4 @@
-import type { MyRoom, RoomInfo } from '../../../client/src/index.js';
+import type { Member, MyRoom, Page, RoomInfo } from '../../../client/src/index.js';
 import { type App, apiOf, newDraft, type RoomState, run, tellError } from './app.js';
 
 const PAGE = 100;
@@ -44,6 +44,7 @@ export function putRoom(app: App, info: MyRoom): RoomState {
     title: info.name ?? 'Direct message',
     members: new Map(),
     membersLoaded: false,
+    membersNext: null,
     online: null,
     lastRead: info.last_read_seq,
     mentions: info.mention_count,
@@ -97,14 +98,35 @@ export async function takeRoom(app: App, { id }: Pick<RoomInfo, 'id'>): Promise<
   return state;
 }
 
+/** Reads the members again, as many as were there, or the first page. */
 export async function loadMembers(app: App, state: RoomState): Promise<void> {
-  const { items } = await apiOf(app).members(state.info.id, { limit: PAGE });
+  const wanted = state.members.size;
+  const members: Member[] = [];
+  let next: string | null = null;
+  do {
+    const page = await membersFrom(app, state, next);
+    members.push(...page.items);
+    next = page.next;
+  } while (next !== null && members.length < wanted);
   state.members.clear();
-  for (const member of items) state.members.set(member.user_id, member);
+  for (const member of members) state.members.set(member.user_id, member);
   state.membersLoaded = true;
+  state.membersNext = next;
   if (state.info.type !== 'direct') return;
-  const other = items.find(({ user_id }) => user_id !== app.me?.id);
+  const other = members.find(({ user_id }) => user_id !== app.me?.id);
   state.title = other?.username ?? state.title;
+}
+
+export async function moreMembers(app: App, state: RoomState): Promise<void> {
+  const from = state.membersNext;
+  const { items, next } = await membersFrom(app, state, from);
+  if (state.membersNext !== from) return; // asked for twice
+  for (const member of items) state.members.set(member.user_id, member);
+  state.membersNext = next;
+}
+
+function membersFrom(app: App, state: RoomState, after: string | null): Promise<Page<Member>> {
+  return apiOf(app).members(state.info.id, { limit: PAGE, after: after ?? undefined });
 }
 
 export function openRoom(app: App, id: string | null): void {

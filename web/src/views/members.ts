@@ -2,7 +2,7 @@ import type { Member, Role } from '../../../client/src/index.js';
 import { arrowKeys, avatar, button, dot } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
 import { type App, apiOf, canModerate, type MenuItem, type RoomState, run, statusOf } from '../state/app.js';
-import { openRoom, takeRoom } from '../state/rooms.js';
+import { moreMembers, openRoom, takeRoom } from '../state/rooms.js';
 import { momentOf } from '../text/format.js';
 import { ask, openDialog, openMenu } from './overlay.js';
 import { panelOf } from './panel.js';
@@ -28,6 +28,7 @@ export function membersPanel(app: App, state: RoomState): VNode {
       { class: 'people', onkeydown: (event: KeyboardEvent) => void arrowKeys(event, 'button') },
       members.map((member) => h('li', { key: member.user_id }, person(app, state, member))),
     ),
+    state.membersNext !== null && button('More members', () => run(app, () => moreMembers(app, state))),
   );
 }
 
