@@ -48,20 +48,21 @@ describe.skipIf(!hasBrowser)(
         [one, dora],
         [two, emil],
       ] as const) {
+        await page.getByText(/^A chat server/).waitFor();
         await page.getByRole('button', { name: 'I am new here' }).click();
         await page.getByLabel('User name').fill(username);
         await page.getByLabel('Email').fill(`${username}@example.org`);
         await page.getByLabel('Password').fill('a long password');
         await page.getByRole('button', { name: 'Create an account' }).click();
       }
-      await one.getByRole('button', { name: 'New room or message' }).click();
-      await one.getByRole('menuitem', { name: 'Create a room' }).click();
+      const view = one.getByRole('main');
+      await view.getByText('You are in no room yet').waitFor();
+      await view.getByRole('button', { name: 'Create a room' }).click();
       await one.getByLabel('Name', { exact: true }).fill(name);
       await one.getByRole('button', { name: 'Create', exact: true }).click();
       await composer(one).waitFor();
 
-      await two.getByRole('button', { name: 'New room or message' }).click();
-      await two.getByRole('menuitem', { name: 'Discover rooms' }).click();
+      await two.getByRole('main').getByRole('button', { name: 'Discover rooms' }).click();
       await two.getByLabel('Name or description').fill(name);
       await two.getByRole('dialog').getByRole('button', { name }).click();
       await say(two, 'Is anybody here?');

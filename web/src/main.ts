@@ -8,7 +8,7 @@ import { anyDialog } from './views/dialogs.js';
 import { loginView } from './views/login.js';
 import { menuView, toastsView } from './views/overlay.js';
 import { escaped, roomView } from './views/room.js';
-import { sidebarView } from './views/sidebar.js';
+import { FIRST_STEPS, sidebarView, startButtons } from './views/sidebar.js';
 import { forgetHeights, settleTimeline } from './views/timeline.js';
 
 const PASSES_MAX = 5; // of measuring rows and drawing again
@@ -67,7 +67,7 @@ function pageView(): VNode {
     banner(),
     app.phase === 'login' && loginView(app),
     app.phase === 'starting' &&
-      h('main', { class: 'login' }, h('h1', null, 'Parley'), h('p', { role: 'status' }, 'Connecting…')),
+      h('main', { class: 'sign-in' }, h('h1', null, 'Parley'), h('p', { role: 'status' }, 'Connecting…')),
     app.phase === 'chat' && chatView(),
     app.menu !== null && menuView(app, app.menu),
     app.dialog !== null && anyDialog(app, app.dialog),
@@ -86,7 +86,17 @@ function chatView(): VNode {
       ? h(
           'main',
           { key: 'nothing', class: 'nothing' },
-          h('p', { class: 'hint' }, 'Choose a room, or make one.'),
+          h(
+            'div',
+            null,
+            h('h2', null, app.rooms.size === 0 ? 'You are in no room yet' : 'No room is open'),
+            h(
+              'p',
+              { class: 'hint' },
+              app.rooms.size === 0 ? FIRST_STEPS : 'Choose one at the left, or find another.',
+            ),
+            startButtons(app),
+          ),
         )
       : roomView(app, state),
   );

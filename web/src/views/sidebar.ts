@@ -5,6 +5,8 @@ import { openRoom, sortedRooms } from '../state/rooms.js';
 import { signOut } from '../state/start.js';
 import { openDialog, openMenu } from './overlay.js';
 
+export const FIRST_STEPS =
+  'People talk in rooms. Make one and invite others, or join one that is open to all.';
 const COUNT_MAX = 99; // more is "99+"
 
 export function sidebarView(app: App): VNode {
@@ -26,8 +28,18 @@ export function sidebarView(app: App): VNode {
       sortedRooms(app).map((state) => h('li', { key: state.info.id }, roomButton(app, state))),
     ),
     app.rooms.size === 0 &&
-      h('p', { class: 'hint' }, 'No rooms yet. Make one, or discover those that are open.'),
+      h('div', { class: 'first-steps' }, h('p', { class: 'hint' }, FIRST_STEPS), startButtons(app)),
     h('footer', null, accountButton(app), linkButton(app)),
+  );
+}
+
+/** Where to begin, for whoever sees no room. */
+export function startButtons(app: App): VNode {
+  return h(
+    'div',
+    { class: 'buttons' },
+    button('Create a room', () => openDialog(app, { kind: 'create' }), { class: 'primary' }),
+    button('Discover rooms', () => openDialog(app, { kind: 'discover' })),
   );
 }
 
