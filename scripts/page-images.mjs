@@ -1,6 +1,6 @@
 /**
- * `node scripts/page-images.mjs [chromium]`: draws the demo page and the status page into docs/images/, of a server of its
- * own on an empty database. Needs Chromium.
+ * `node scripts/page-images.mjs [chromium]`: draws the demo page, and the status page under some load, into docs/images/, of a
+ * server of its own on an empty database. Needs Chromium.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 import sharp from 'sharp';
+import { WebSocket } from 'ws';
 import { build, root } from './build.mjs';
 
 const COLOURS = 128; // enough for flat areas and letters
@@ -21,7 +22,13 @@ const SAID = [
   ['ben', 'I pulled the plug of my router in the middle. My message went out once, when I was back.'],
 ];
 
+const VISITORS = 24; // who talk while the status page is drawn
+const VISITORS_A_ROOM = 8;
+const PAUSE_MS = 200; // between the messages of one
+const LOADED_MS = 40_000; // until the lines of the status page show something
+
 await build();
+const { createApi, createClient, createSession } = await import('../dist/client/src/index.js');
 const dataDir = mkdtempSync(join(tmpdir(), 'parley-pictures-'));
 const server = spawn(process.execPath, ['dist/src/main.js'], {
   cwd: root,
@@ -57,13 +64,12 @@ try {
   await draw('page-light', desktop, 'light', (page) => chat(page, url));
   await draw('page-dark', desktop, 'dark', (page) => chat(page, url));
   await draw('page-phone', phone, 'light', (page) => chat(page, url));
-  await draw('status', { viewport: { width: 1000, height: 760 } }, 'light', async (page) => {
+  await draw('status', { viewport: { width: 1000, height: 890 } }, 'light', async (page) => {
     await page.goto(`http://127.0.0.1:${metricsPort}/status`);
     await page.getByText('Healthy').waitFor();
-    for (let n = 0; n < 8; n++) {
-      await fill(url, `visitors-${n}`);
-      await page.waitForTimeout(1_000); // the page reads every two seconds
-    }
+    const stop = await talk(url);
+    await page.waitForTimeout(LOADED_MS);
+    return stop;
   });
 } finally {
   await browser.close();
@@ -84,7 +90,7 @@ async function listening() {
 }
 
 /** Three people, three rooms, a few words. */
-async function fill(url, suffix = '') {
+async function fill(url) {
   const call = async (token, path, body) => {
     const answer = await fetch(`${url}/api/v1${path}`, {
       method: 'POST',
@@ -100,8 +106,7 @@ async function fill(url, suffix = '') {
   };
   const tokens = {};
   for (const name of ['ann', 'ben', 'cleo']) {
-    const username = `${name}${suffix}`;
-    const account = { username, email: `${username}@example.org`, password: 'correct horse' };
+    const account = { username: name, email: `${name}@example.org`, password: 'correct horse' };
     tokens[name] = (await call(null, '/auth/register', account)).token;
   }
   let last;
@@ -116,6 +121,38 @@ async function fill(url, suffix = '') {
     await call(tokens[who], `/messages/${last.id}/reactions`, { emoji: '👍' });
 }
 
+/** People who are connected, write and read. @returns what ends it */
+async function talk(url) {
+  let talking = true;
+  let room;
+  const visits = [];
+  for (let n = 0; n < VISITORS; n++) {
+    const session = createSession({ url });
+    const username = `visitor-${n}`;
+    await session.register({ username, email: `${username}@example.org`, password: 'correct horse' });
+    const client = createClient({ url, token: session.token, WebSocket });
+    const api = createApi(client.http);
+    await client.connect();
+    if (n % VISITORS_A_ROOM === 0) room = await api.createRoom({ name: `Talk ${n}`, type: 'public' });
+    else await api.joinRoom(room.id);
+    visits.push(visit(client, api, room.id));
+  }
+  async function visit(client, api, id) {
+    const heard = client.room(id);
+    await heard.join();
+    for (let n = 0; talking; n++) {
+      await heard.send(`message ${n}`).sent;
+      if (n % 10 === 0) await api.messages(id, { limit: 20 });
+      await new Promise((done) => setTimeout(done, PAUSE_MS * (0.5 + Math.random())));
+    }
+    client.close();
+  }
+  return async () => {
+    talking = false;
+    await Promise.all(visits);
+  };
+}
+
 async function chat(page, url) {
   await page.goto(url);
   await page.getByLabel('Email').fill('ann@example.org');
@@ -123,17 +160,19 @@ async function chat(page, url) {
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByRole('button', { name: /^Releases/ }).click();
   await page.getByText('pulled the plug').first().waitFor();
+  await page.getByText('1 online').waitFor();
   await page.waitForTimeout(500); // emoji come with a font
 }
 
 async function draw(name, options, colorScheme, prepare) {
   const context = await browser.newContext({ ...options, colorScheme, reducedMotion: 'reduce' });
   const page = await context.newPage();
-  await prepare(page);
+  const stop = await prepare(page);
   const file = join(root, 'docs', 'images', `${name}.png`);
   await sharp(await page.screenshot())
     .png({ palette: true, colours: COLOURS, effort: 10 })
     .toFile(file);
+  await stop?.();
   await context.close();
   const { size } = statSync(file);
   if (size > MAX_BYTES) throw new Error(`${file} has ${size} bytes, more than ${MAX_BYTES}`);

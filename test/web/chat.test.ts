@@ -48,20 +48,21 @@ describe.skipIf(!hasBrowser)(
         [one, dora],
         [two, emil],
       ] as const) {
+        await page.getByText(/^A chat server/).waitFor();
         await page.getByRole('button', { name: 'I am new here' }).click();
         await page.getByLabel('User name').fill(username);
         await page.getByLabel('Email').fill(`${username}@example.org`);
         await page.getByLabel('Password').fill('a long password');
         await page.getByRole('button', { name: 'Create an account' }).click();
       }
-      await one.getByRole('button', { name: 'New room or message' }).click();
-      await one.getByRole('menuitem', { name: 'Create a room' }).click();
+      const view = one.getByRole('main');
+      await view.getByText('You are in no room yet').waitFor();
+      await view.getByRole('button', { name: 'Create a room' }).click();
       await one.getByLabel('Name', { exact: true }).fill(name);
       await one.getByRole('button', { name: 'Create', exact: true }).click();
       await composer(one).waitFor();
 
-      await two.getByRole('button', { name: 'New room or message' }).click();
-      await two.getByRole('menuitem', { name: 'Discover rooms' }).click();
+      await two.getByRole('main').getByRole('button', { name: 'Discover rooms' }).click();
       await two.getByLabel('Name or description').fill(name);
       await two.getByRole('dialog').getByRole('button', { name }).click();
       await say(two, 'Is anybody here?');
@@ -169,6 +170,38 @@ describe.skipIf(!hasBrowser)(
         if ((await end.count()) > 0) await end.click();
         return (await one.getByRole('button', { name: 'Log in' }).count()) > 0;
       }, 'the log-in form');
+    });
+
+    test('whoever chose to be invisible sees it, after a reload too, and whoever is in no room sees to be online', async () => {
+      const zoe = await newAccount(rest, 'zoe');
+      const two = await pageOf(server.url, zoe);
+      const shownAs = (status: string) =>
+        two.getByRole('button', { name: `Account of ${zoe.username}, ${status}`, exact: true }).waitFor();
+      await shownAs('online');
+      const room = await newRoom(rest, ann, [zoe]);
+      const one = await pageOf(server.url, ann, room.name ?? '');
+      await two.reload();
+      await openRoom(two, room.name ?? '');
+      await two.getByText('2 members, 2 online').waitFor();
+      const choose = async (label: string): Promise<void> => {
+        await two.getByRole('button', { name: /^Account of/ }).click();
+        await two.getByRole('menuitem', { name: 'Profile' }).click();
+        await two.getByLabel('Shown as').selectOption({ label });
+        await two.getByRole('button', { name: 'Save' }).click();
+      };
+      await choose('Invisible');
+      await shownAs('offline');
+      for (const page of [one, two]) await page.getByText('2 members, 1 online').waitFor();
+      await two.getByRole('button', { name: 'Members' }).click();
+      const own = two.getByRole('complementary').locator('.person', { hasText: zoe.username });
+      await own.getByRole('img', { name: 'offline' }).waitFor();
+      await two.reload();
+      await openRoom(two, room.name ?? '');
+      await two.getByText('2 members, 1 online').waitFor();
+      await shownAs('offline');
+      await choose('Online');
+      await shownAs('online');
+      for (const page of [one, two]) await page.getByText('2 members, 2 online').waitFor();
     });
 
     test('the profile changes, presence shows it, and MessagePack carries the same', async () => {

@@ -256,6 +256,10 @@ describe.skipIf(!hasBrowser)('in Chromium (skipped where the machine has none)',
       expect(wide, where).toEqual([]);
     };
     await fits('log-in');
+    await page.setViewportSize({ width: 1200, height: 760 });
+    const form = await page.getByRole('main').boundingBox();
+    expect(form?.height, 'a form that is not stretched').toBeLessThan(500);
+    await page.setViewportSize({ width: 360, height: 640 });
     await page.getByLabel('Email').fill(ann.email);
     await page.getByLabel('Password').fill(ann.password);
     await page.getByRole('button', { name: 'Log in' }).click();

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createClient } from '../../client/src/index.js';
 import { until } from '../helpers/deadline.js';
+import { hasRedis, startRedis } from '../helpers/redis.js';
 import { newAccount, newRoom, restClient } from '../helpers/rest-client.js';
+import { startS3 } from '../helpers/s3-server.js';
 import { startServerWithDatabase } from '../helpers/server-process.js';
 import { hasBrowser, openPage } from './browser.js';
 
@@ -62,6 +64,28 @@ describe.skipIf(!hasBrowser)(
       await until(async () => (await figure('WebSockets open')) === 0, 'nobody connected');
       server.kill('SIGKILL');
       await page.getByText('No answer from the server').waitFor();
+    });
+
+    test.skipIf(!hasRedis)('says that the bus or the storage is down while /health is degraded', async () => {
+      const [redis, s3] = [await startRedis(), await startS3()];
+      const server = await startServerWithDatabase({ REDIS_URL: redis.url, ...s3.env });
+      const page = await openPage(`http://127.0.0.1:${server.metricsPort}/status`);
+      const says = (text: string) =>
+        until(async () => (await page.getByRole('status').innerText()) === text, text, 40_000);
+      const health = async () => (await fetch(`${server.url}/api/v1/health`)).status;
+      await says('Healthy: one process');
+      expect(await health()).toBe(200);
+      await redis.kill();
+      await says('Unhealthy: nothing passes between nodes, as the bus is down');
+      expect(await health()).toBe(503);
+      await redis.start();
+      await says('Healthy: one process');
+      await s3.stop();
+      await says('Unhealthy: the storage does not answer');
+      expect(await health()).toBe(503);
+      await s3.start();
+      await says('Healthy: one process');
+      expect(await health()).toBe(200);
     });
 
     test('is one page under a strict policy', async () => {

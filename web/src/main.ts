@@ -1,5 +1,6 @@
 import { h, patch, type VNode } from './dom/vdom.js';
 import { type App, openRoomOf } from './state/app.js';
+import { lookAgain } from './state/refresh.js';
 import { markSeen } from './state/rooms.js';
 import { storedSession } from './state/session.js';
 import { savedEncoding, start } from './state/start.js';
@@ -7,7 +8,7 @@ import { anyDialog } from './views/dialogs.js';
 import { loginView } from './views/login.js';
 import { menuView, toastsView } from './views/overlay.js';
 import { escaped, roomView } from './views/room.js';
-import { sidebarView } from './views/sidebar.js';
+import { FIRST_STEPS, sidebarView, startButtons } from './views/sidebar.js';
 import { forgetHeights, settleTimeline } from './views/timeline.js';
 
 const PASSES_MAX = 5; // of measuring rows and drawing again
@@ -66,7 +67,7 @@ function pageView(): VNode {
     banner(),
     app.phase === 'login' && loginView(app),
     app.phase === 'starting' &&
-      h('main', { class: 'login' }, h('h1', null, 'Parley'), h('p', { role: 'status' }, 'Connecting…')),
+      h('main', { class: 'sign-in' }, h('h1', null, 'Parley'), h('p', { role: 'status' }, 'Connecting…')),
     app.phase === 'chat' && chatView(),
     app.menu !== null && menuView(app, app.menu),
     app.dialog !== null && anyDialog(app, app.dialog),
@@ -85,7 +86,17 @@ function chatView(): VNode {
       ? h(
           'main',
           { key: 'nothing', class: 'nothing' },
-          h('p', { class: 'hint' }, 'Choose a room, or make one.'),
+          h(
+            'div',
+            null,
+            h('h2', null, app.rooms.size === 0 ? 'You are in no room yet' : 'No room is open'),
+            h(
+              'p',
+              { class: 'hint' },
+              app.rooms.size === 0 ? FIRST_STEPS : 'Choose one at the left, or find another.',
+            ),
+            startButtons(app),
+          ),
         )
       : roomView(app, state),
   );
@@ -114,7 +125,9 @@ addEventListener('resize', () => {
 document.addEventListener('visibilitychange', () => {
   const state = openRoomOf(app);
   if (state !== null) markSeen(app, state);
+  lookAgain(app);
 });
+addEventListener('focus', () => lookAgain(app));
 addEventListener('keydown', (event) => event.key === 'Escape' && escaped(app));
 addEventListener('dragover', (event) => event.preventDefault()); // a file that misses doesn't replace the page
 addEventListener('drop', (event) => event.preventDefault());

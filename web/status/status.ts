@@ -64,11 +64,13 @@ const FIGURES: readonly Figure[] = [
   level('Load', 'Requests in shards', 'parley_shard_requests_underway'),
 ];
 
+/** Each is 1 while all is well: together what makes `/health` answer 503, and the buses between processes. */
 const PARTS = [
   ['parley_ready', 'not ready'],
   ['parley_shard_up', 'a shard is down'],
   ['parley_database_up', 'the database does not answer'],
   ['parley_storage_up', 'the storage does not answer'],
+  ['parley_bus_healthy', 'nothing passes between nodes, as the bus is down'],
 ] as const;
 
 const health = document.getElementById('health') as HTMLElement;

@@ -60,6 +60,8 @@ export interface RoomState {
   title: string;
   readonly members: Map<string, Member>;
   membersLoaded: boolean;
+  /** Where more members go on; null where all are there. */
+  membersNext: string | null;
   /** Counted where names aren't told, in large rooms. */
   online: number | null;
   lastRead: number;
@@ -85,11 +87,23 @@ export interface RoomState {
 
 export type Panel =
   | { readonly kind: 'members' }
-  | { readonly kind: 'room'; tab: 'settings' | 'bans' | 'audit'; items: readonly unknown[] | null }
+  | {
+      readonly kind: 'room';
+      tab: 'settings' | 'bans' | 'audit';
+      items: readonly unknown[] | null;
+      next: string | null;
+    }
   | { readonly kind: 'pins'; items: readonly Message[] | null }
   | { readonly kind: 'search'; q: string; items: readonly SearchHit[] | null; next: string | null }
   | { readonly kind: 'around'; readonly id: string; items: readonly Message[] | null }
-  | { readonly kind: 'thread'; readonly root: string; items: readonly Message[] | null };
+  | {
+      readonly kind: 'thread';
+      readonly root: string;
+      items: readonly Message[] | null;
+      next: string | null;
+      /** Up to this seq_no none is missing; what is newer came while the thread was open. */
+      upTo: number;
+    };
 
 export interface Dialog {
   readonly kind: 'create' | 'discover' | 'direct' | 'profile' | 'devices' | 'inspector' | 'ask';
@@ -185,8 +199,8 @@ export function canModerate({ info }: RoomState): boolean {
   return info.role !== 'member' && info.type !== 'direct';
 }
 
-/** Whether a user is shown as online or away. */
-export function isHere(app: App, userId: string): boolean {
-  if (userId === app.me?.id) return app.link.state === 'online';
-  return (app.presence.get(userId) ?? 'offline') !== 'offline';
+/** How others see a user; oneself too, who may have chosen to be invisible. */
+export function statusOf(app: App, userId: string): UserStatus {
+  if (userId === app.me?.id && app.link.state !== 'online') return 'offline';
+  return app.presence.get(userId) ?? 'offline';
 }

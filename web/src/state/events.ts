@@ -36,7 +36,8 @@ function newMessage(app: App, state: RoomState, message: Message, live: boolean)
   if (message.thread_root !== null) countReply(state, message.thread_root);
   const own = message.user_id === app.me?.id;
   if (own && live && state.lastRead >= info.head_seq) state.lastRead = message.seq_no;
-  else if (!own && message.mentions.includes(app.me?.id ?? '')) state.mentions++;
+  else if (!own && message.seq_no > info.head_seq && message.mentions.includes(app.me?.id ?? ''))
+    state.mentions++; // else the server has counted it
   if (own) state.newAfter = null;
   markSeen(app, state);
   if (app.open === info.id && !own) app.announcement = `${message.username}: ${message.content}`;
@@ -67,6 +68,7 @@ function told(app: App, state: RoomState, event: Told): void {
     case 'member_updated':
       return memberChanged(app, state, event);
     case 'member_left':
+      if (user_id === app.me?.id) return lose(app, state, null); // on another device
       state.members.delete(user_id);
       state.info = { ...state.info, member_count: state.info.member_count - 1 };
       return;
@@ -81,8 +83,9 @@ function told(app: App, state: RoomState, event: Told): void {
   }
 }
 
-function setPresence(app: App, userId: string, status: UserStatus): void {
-  if (app.presence.size < PRESENCE_MAX || app.presence.has(userId)) app.presence.set(userId, status);
+export function setPresence(app: App, userId: string, status: UserStatus): void {
+  const { presence, me } = app;
+  if (presence.size < PRESENCE_MAX || presence.has(userId) || userId === me?.id) presence.set(userId, status);
 }
 
 function readUpTo(app: App, state: RoomState, userId: string, seq: number): void {
@@ -106,6 +109,7 @@ function memberChanged(app: App, state: RoomState, { type, member }: Told): void
 
 export function lose(app: App, state: RoomState, why: string | null): void {
   app.rooms.delete(state.info.id);
+  state.room.leave(); // joined again later, it has to be heard anew
   if (app.open === state.info.id) {
     app.open = null;
     app.panel = null;

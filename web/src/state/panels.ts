@@ -1,6 +1,8 @@
 import type { Message, RoomEvent } from '../../../client/src/index.js';
 import { type App, apiOf, openRoomOf, type Panel, type RoomState, run } from './app.js';
 
+type ThreadPanel = Extract<Panel, { kind: 'thread' }>;
+
 const PAGE = 100;
 const AROUND = 30;
 
@@ -14,7 +16,7 @@ export function togglePanel(app: App, kind: 'members' | 'pins' | 'search' | 'roo
   const state = openRoomOf(app);
   if (app.panel?.kind === kind || state === null) return openPanel(app, null);
   if (kind === 'search') return openPanel(app, { kind, q: '', items: null, next: null });
-  if (kind === 'room') return openPanel(app, { kind, tab: 'settings', items: null });
+  if (kind === 'room') return openPanel(app, { kind, tab: 'settings', items: null, next: null });
   if (kind === 'members') return openPanel(app, { kind });
   openPanel(app, { kind, items: null });
   refreshPins(app, state);
@@ -30,13 +32,22 @@ export function refreshPins(app: App, state: RoomState): void {
 }
 
 export function openThread(app: App, root: string): void {
-  const panel: Panel = { kind: 'thread', root, items: null };
+  const panel: ThreadPanel = { kind: 'thread', root, items: null, next: null, upTo: 0 };
   openPanel(app, panel);
   run(app, async () => {
-    const { items } = await apiOf(app).thread(root, { limit: PAGE });
-    const first = items.some(({ id }) => id === root) ? [] : [await apiOf(app).message(root)];
-    panel.items = merge([...first, ...items], panel.items ?? []);
+    const [first] = await Promise.all([apiOf(app).message(root), moreReplies(app, panel)]);
+    panel.items = merge([first], panel.items ?? []);
   });
+}
+
+/** The next page of a thread's replies, the earliest first. */
+export async function moreReplies(app: App, panel: ThreadPanel): Promise<void> {
+  const after = panel.next;
+  const { items, next } = await apiOf(app).thread(panel.root, { limit: PAGE, after: after ?? undefined });
+  if (panel.next !== after) return; // asked for twice
+  panel.items = merge(items, panel.items ?? []);
+  panel.next = next;
+  panel.upTo = Math.max(panel.upTo, items.at(-1)?.seq_no ?? 0);
 }
 
 export function openAround(app: App, state: RoomState, message: Pick<Message, 'id' | 'seq_no'>): void {
@@ -56,22 +67,27 @@ export async function search(app: App, state: RoomState, q: string, more = false
     panel.items = null;
     return;
   }
-  const before = more ? (panel.next ?? undefined) : undefined;
+  const from = panel.next;
+  const before = more ? (from ?? undefined) : undefined;
   const { items, next } = await apiOf(app).search(state.info.id, q, { limit: 30, before });
-  if (panel.q !== q) return; // typed on meanwhile
+  if (panel.q !== q || (more && panel.next !== from)) return; // typed on meanwhile, or asked for twice
   panel.items = more ? [...(panel.items ?? []), ...items] : items;
   panel.next = next;
 }
 
-export async function loadTab(app: App, state: RoomState): Promise<void> {
+/** The tab's first entries, or those behind the ones that are there. */
+export async function loadTab(app: App, state: RoomState, more = false): Promise<void> {
   const { panel } = app;
   if (panel?.kind !== 'room') return;
   const { tab } = panel;
   if (tab === 'settings') return;
-  panel.items = null;
+  if (!more) Object.assign(panel, { items: null, next: null });
+  const from = panel.next;
   const load = tab === 'bans' ? apiOf(app).bans : apiOf(app).audit;
-  const { items } = await load(state.info.id, { limit: PAGE });
-  if (panel.tab === tab) panel.items = items;
+  const { items, next } = await load(state.info.id, { limit: PAGE, after: from ?? undefined });
+  if (panel.tab !== tab || panel.next !== from) return; // another tab meanwhile, or asked for twice
+  panel.items = [...(panel.items ?? []), ...items];
+  panel.next = next;
 }
 
 /** What happens to a thread that is shown. */

@@ -10,6 +10,7 @@ import {
 } from '../../../client/src/index.js';
 import { type App, openRoomOf, tellError, toast } from './app.js';
 import { heard } from './events.js';
+import { catchUp, readOwnStatus } from './refresh.js';
 import { hear, loadFirst, loadRooms, takeRoom } from './rooms.js';
 
 const ENCODING_KEY = 'parley-encoding';
@@ -102,6 +103,9 @@ function listen(app: App, client: Client): void {
   const { link } = app;
   client.on('connected', () => {
     Object.assign(link, { state: 'online', since: Date.now(), retryAt: null, connects: link.connects + 1 });
+    app.presence.clear(); // who is here is told anew
+    void readOwnStatus(app);
+    if (app.phase === 'chat') void catchUp(app); // else the rooms are being read for the first time
     app.render();
   });
   client.on('disconnected', ({ code, retryInMs }) => {

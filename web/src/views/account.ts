@@ -1,7 +1,8 @@
-import type { DeviceSession, UserStatus } from '../../../client/src/index.js';
+import type { DeviceSession, Me, UserStatus } from '../../../client/src/index.js';
 import { button, field, form } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
 import { type App, apiOf, type Dialog, openRoomOf, run } from '../state/app.js';
+import { setPresence } from '../state/events.js';
 import { useClient } from '../state/start.js';
 import { momentOf } from '../text/format.js';
 import { act, dialogView } from './overlay.js';
@@ -14,7 +15,7 @@ const STATUSES: readonly (readonly [UserStatus, string])[] = [
 const LATENCY_EVERY_MS = 2_000;
 
 export function profileView(app: App, dialog: Dialog): VNode {
-  const { me } = app;
+  const me = dialog.data as Me | undefined; // as it was read: what comes later would overwrite what was chosen meanwhile
   const save = async ({
     username = '',
     avatar = '',
@@ -22,14 +23,13 @@ export function profileView(app: App, dialog: Dialog): VNode {
   }: Record<string, string>): Promise<void> => {
     const body = { avatar_url: avatar === '' ? null : avatar, status: status as UserStatus };
     app.me = await apiOf(app).updateMe(username === me?.username ? body : { ...body, username });
-    app.me = { ...app.me, status: body.status };
+    setPresence(app, app.me.id, body.status);
   };
   const load = (): void =>
     run(app, async () => {
       dialog.data = app.me = await apiOf(app).me();
     });
-  // What comes later would overwrite what was chosen meanwhile.
-  if (dialog.data === undefined) return dialogView(app, 'Profile', h('p', { mounted: load }, 'Loading…'));
+  if (me === undefined) return dialogView(app, 'Profile', h('p', { mounted: load }, 'Loading…'));
   return dialogView(
     app,
     'Profile',
@@ -37,13 +37,13 @@ export function profileView(app: App, dialog: Dialog): VNode {
       {},
       (values) => act(app, dialog, () => save(values)),
       field('User name', 'username', {
-        defaultValue: me?.username ?? '',
+        defaultValue: me.username,
         required: true,
         pattern: '[A-Za-z0-9_\\-]{3,50}',
         title: '3 to 50 letters, digits, _ or -',
       }),
       field('Address of a picture (https)', 'avatar', {
-        defaultValue: me?.avatar_url ?? '',
+        defaultValue: me.avatar_url ?? '',
         type: 'url',
         pattern: 'https://.*',
         maxlength: 500,
@@ -53,7 +53,7 @@ export function profileView(app: App, dialog: Dialog): VNode {
         'status',
         {},
         'select',
-        STATUSES.map(([value, label]) => h('option', { value, selected: value === me?.status }, label)),
+        STATUSES.map(([value, label]) => h('option', { value, selected: value === me.status }, label)),
       ),
       h('button', { class: 'primary', disabled: dialog.busy === true }, 'Save'),
     ),

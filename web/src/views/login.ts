@@ -3,6 +3,9 @@ import { h, type VNode } from '../dom/vdom.js';
 import type { App } from '../state/app.js';
 import { start } from '../state/start.js';
 
+const ABOUT =
+  'A chat server of your own: rooms, threads and files, live in any browser, and no message is lost when the connection is.';
+
 let registering = false;
 let busy = false;
 let failure: string | null = null;
@@ -11,8 +14,9 @@ export function loginView(app: App): VNode {
   const title = registering ? 'Create an account' : 'Log in';
   return h(
     'main',
-    { class: 'login' },
+    { class: 'sign-in' },
     h('h1', null, 'Parley'),
+    h('p', { class: 'about' }, ABOUT),
     h('h2', null, title),
     form(
       { 'aria-label': title },
@@ -42,15 +46,11 @@ export function loginView(app: App): VNode {
       h('p', { class: 'error', role: 'alert' }, failure ?? ''),
       h('button', { class: 'primary', disabled: busy }, title),
     ),
-    button(
-      registering ? 'I have an account' : 'I am new here',
-      () => {
-        registering = !registering;
-        failure = null;
-        app.render();
-      },
-      { class: 'link' },
-    ),
+    button(registering ? 'I have an account' : 'I am new here', () => {
+      registering = !registering;
+      failure = null;
+      app.render();
+    }),
   );
 }
 

@@ -1,8 +1,8 @@
 import type { Member, Role } from '../../../client/src/index.js';
 import { arrowKeys, avatar, button, dot } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
-import { type App, apiOf, canModerate, isHere, type MenuItem, type RoomState, run } from '../state/app.js';
-import { openRoom, takeRoom } from '../state/rooms.js';
+import { type App, apiOf, canModerate, type MenuItem, type RoomState, run, statusOf } from '../state/app.js';
+import { moreMembers, openRoom, takeRoom } from '../state/rooms.js';
 import { momentOf } from '../text/format.js';
 import { ask, openDialog, openMenu } from './overlay.js';
 import { panelOf } from './panel.js';
@@ -28,12 +28,13 @@ export function membersPanel(app: App, state: RoomState): VNode {
       { class: 'people', onkeydown: (event: KeyboardEvent) => void arrowKeys(event, 'button') },
       members.map((member) => h('li', { key: member.user_id }, person(app, state, member))),
     ),
+    state.membersNext !== null && button('More members', () => run(app, () => moreMembers(app, state))),
   );
 }
 
 function person(app: App, state: RoomState, member: Member): Child {
   const { user_id, username, avatar_url, role } = member;
-  const status = app.presence.get(user_id) ?? (isHere(app, user_id) ? 'online' : 'offline');
+  const status = statusOf(app, user_id);
   const muted = isMuted(member);
   const inside = [
     avatar(user_id, username, avatar_url),

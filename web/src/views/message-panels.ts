@@ -3,7 +3,7 @@ import { button } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
 import { type App, type Panel, type RoomState, run } from '../state/app.js';
 import { messageOf } from '../state/events.js';
-import { search } from '../state/panels.js';
+import { moreReplies, search } from '../state/panels.js';
 import { highlightOf } from '../text/content.js';
 import { composerView } from './composer.js';
 import { messageView, showMessage } from './message.js';
@@ -21,12 +21,16 @@ export function aroundPanel(app: App, state: RoomState, { items }: Of<'around'>)
   return panelOf(app, 'around', 'Earlier messages', list(app, state, items, '', false));
 }
 
-export function threadPanel(app: App, state: RoomState, { items, root }: Of<'thread'>): VNode {
+export function threadPanel(app: App, state: RoomState, panel: Of<'thread'>): VNode {
+  const { items, root, next, upTo } = panel;
+  const later = next === null ? [] : (items ?? []).filter(({ seq_no }) => seq_no > upTo);
   return panelOf(
     app,
     `thread-${root}`,
     'Thread',
-    list(app, state, items, '', false),
+    list(app, state, items?.slice(0, items.length - later.length) ?? null, '', false),
+    next !== null && button('More replies', () => run(app, () => moreReplies(app, panel))),
+    later.length > 0 && list(app, state, later, '', false),
     composerView(app, state, state.threadDraft, root),
   );
 }

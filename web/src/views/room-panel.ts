@@ -30,12 +30,13 @@ export function roomPanel(app: App, state: RoomState, panel: RoomPanel): VNode {
     panel.tab === 'settings' && settings(app, state),
     panel.tab === 'bans' && bans(app, state, panel),
     panel.tab === 'audit' && audit(state, panel),
+    panel.next !== null && button('More', () => run(app, () => loadTab(app, state, true))),
   );
 }
 
 function show(app: App, state: RoomState, panel: RoomPanel, tab: RoomPanel['tab']): void {
   panel.tab = tab;
-  panel.items = null;
+  panel.items = panel.next = null;
   run(app, () => loadTab(app, state));
   app.render();
 }

@@ -1,6 +1,6 @@
 import { button, dot } from '../dom/parts.js';
 import { type Child, h, type VNode } from '../dom/vdom.js';
-import { type App, isHere, openRoomOf, type RoomState } from '../state/app.js';
+import { type App, openRoomOf, type RoomState, statusOf } from '../state/app.js';
 import { addFiles } from '../state/compose.js';
 import { openPanel, togglePanel } from '../state/panels.js';
 import { openRoom } from '../state/rooms.js';
@@ -75,11 +75,11 @@ function head(app: App, state: RoomState): VNode {
 
 function about(app: App, { info, members, online }: RoomState): Child {
   if (info.type !== 'direct') {
-    const count = online ?? [...members.keys()].filter((id) => isHere(app, id)).length;
+    const count = online ?? [...members.keys()].filter((id) => statusOf(app, id) !== 'offline').length;
     return `${info.member_count} members, ${count} online${info.slow_mode_s > 0 ? `, slow mode ${info.slow_mode_s} s` : ''}`;
   }
   const other = [...members.keys()].find((id) => id !== app.me?.id);
-  return other === undefined ? '' : dot(app.presence.get(other));
+  return other === undefined ? '' : dot(statusOf(app, other));
 }
 
 function typing({ room }: RoomState): string {

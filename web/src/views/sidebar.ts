@@ -1,10 +1,12 @@
 import { arrowKeys, avatar, button, dot } from '../dom/parts.js';
 import { h, type VNode } from '../dom/vdom.js';
-import { type App, type RoomState, run, unreadOf } from '../state/app.js';
+import { type App, type RoomState, run, statusOf, unreadOf } from '../state/app.js';
 import { openRoom, sortedRooms } from '../state/rooms.js';
 import { signOut } from '../state/start.js';
 import { openDialog, openMenu } from './overlay.js';
 
+export const FIRST_STEPS =
+  'People talk in rooms. Make one and invite others, or join one that is open to all.';
 const COUNT_MAX = 99; // more is "99+"
 
 export function sidebarView(app: App): VNode {
@@ -26,8 +28,18 @@ export function sidebarView(app: App): VNode {
       sortedRooms(app).map((state) => h('li', { key: state.info.id }, roomButton(app, state))),
     ),
     app.rooms.size === 0 &&
-      h('p', { class: 'hint' }, 'No rooms yet. Make one, or discover those that are open.'),
+      h('div', { class: 'first-steps' }, h('p', { class: 'hint' }, FIRST_STEPS), startButtons(app)),
     h('footer', null, accountButton(app), linkButton(app)),
+  );
+}
+
+/** Where to begin, for whoever sees no room. */
+export function startButtons(app: App): VNode {
+  return h(
+    'div',
+    { class: 'buttons' },
+    button('Create a room', () => openDialog(app, { kind: 'create' }), { class: 'primary' }),
+    button('Discover rooms', () => openDialog(app, { kind: 'discover' })),
   );
 }
 
@@ -62,7 +74,7 @@ function roomButton(app: App, state: RoomState): VNode {
 
 function statusOfOther(app: App, { members }: RoomState): string {
   const other = [...members.keys()].find((id) => id !== app.me?.id);
-  return app.presence.get(other ?? '') ?? 'offline';
+  return statusOf(app, other ?? '');
 }
 
 function shortened(count: number): string {
@@ -80,20 +92,16 @@ function newMenu(app: App, from: HTMLElement): void {
 function accountButton(app: App): VNode {
   const { me } = app;
   const name = me?.username ?? '';
-  const here = me?.status === 'away' ? 'away' : 'online';
+  const status = statusOf(app, me?.id ?? '');
   return button(
-    [
-      avatar(me?.id ?? '', name, me?.avatar_url),
-      h('span', { class: 'name' }, name),
-      dot(app.link.state === 'online' ? here : 'offline'),
-    ],
+    [avatar(me?.id ?? '', name, me?.avatar_url), h('span', { class: 'name' }, name), dot(status)],
     (event) =>
       openMenu(app, 'Account', event.currentTarget as HTMLElement, [
         { label: 'Profile', run: () => openDialog(app, { kind: 'profile' }) },
         { label: 'Devices', run: () => openDialog(app, { kind: 'devices' }) },
         { label: 'Log out', run: () => run(app, () => signOut(app)) },
       ]),
-    { class: 'account', 'aria-haspopup': 'menu', 'aria-label': `Account of ${name}` },
+    { class: 'account', 'aria-haspopup': 'menu', 'aria-label': `Account of ${name}, ${status}` },
   );
 }
 
