@@ -16,7 +16,7 @@ import { collectBody, decodeBody } from './http-body.js';
 import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
 import { isAmbiguous } from './http-framing.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
-import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
+import type { FrontMetrics, HealthView, Limit, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import { createLimiter, type Limiter } from './rate-limits.js';
 import type { TransferLink } from './transfer-link.js';
 import { registerWebClient } from './web-client.js';
@@ -139,8 +139,9 @@ function registerDocuments(
   const serve = (path: string, answer: Answer): void =>
     on('get', path, (exchange, res, req) => {
       const wait = context.limiters.anonymous.take(context.addressOf(res, req.getHeader('x-forwarded-for')));
-      if (wait === 0) exchange.answer(answer);
-      else exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
+      if (wait === 0) return exchange.answer(answer);
+      context.metrics.limited('rest');
+      exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
     });
   serve(`${PREFIX}/openapi.json`, { status: 200, body: openapi });
   serve(`${PREFIX}/asyncapi.json`, { status: 200, body: asyncapi });
@@ -160,9 +161,8 @@ function streamingRoutes(context: Context): {
     addressOf: context.addressOf,
     async admit(authorization, address, kind) {
       const caller = authenticate(authorization, address, context);
-      const wait =
-        context.limiters.rest.take(caller.user_id) || uploadWait(kind === 'upload', caller, context);
-      if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
+      refuseOver('rest', context.limiters.rest.take(caller.user_id), context);
+      if (kind === 'upload') countUpload(caller, context);
       return caller;
     },
     report: (exchange, error) => reportFailure(exchange, 'attachment', error, context),
@@ -170,8 +170,16 @@ function streamingRoutes(context: Context): {
   return { byName: { upload_attachment: upload, get_attachment_content: content }, files: { file, put } };
 }
 
-function uploadWait(isUpload: boolean, caller: Caller, { limiters }: Context): number {
-  return isUpload ? limiters.upload.take(caller.user_id) : 0;
+/** @throws Refusal `rate_limited` */
+function countUpload(caller: Caller, context: Context): void {
+  refuseOver('uploads', context.limiters.upload.take(caller.user_id), context);
+}
+
+/** @param wait milliseconds; 0 where the limit allows it @throws Refusal `rate_limited`, which is counted */
+function refuseOver(limit: Limit, wait: number, { metrics }: Context): void {
+  if (wait === 0) return;
+  metrics.limited(limit);
+  throw new Refusal('rate_limited', { retryAfterMs: wait });
 }
 
 function reportFailure(exchange: Exchange, route: string, error: unknown, { log }: Context): void {
@@ -220,8 +228,7 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     const request_id = exchange.requestId;
     const call = { route: name, request_id, params, query, body, caller, address, userAgent, over };
     if (route.shard === 'transfer') {
-      const wait = caller === null ? 0 : uploadWait(name === 'presign_attachment', caller, context);
-      if (wait > 0) throw new Refusal('rate_limited', { retryAfterMs: wait });
+      if (caller !== null && name === 'presign_attachment') countUpload(caller, context);
       return relayTransfer(exchange, await context.transfer.http(call), false);
     }
     const answer = await context.gateway.http(shardFor(params, caller), call);
@@ -276,11 +283,8 @@ function authenticate(authorization: string, address: string, context: Context):
 }
 
 /** @throws Refusal `rate_limited` */
-function countAnonymous(address: string, { limiters, metrics }: Context): void {
-  const wait = limiters.anonymous.take(address);
-  if (wait === 0) return;
-  metrics.limited('rest');
-  throw new Refusal('rate_limited', { retryAfterMs: wait });
+function countAnonymous(address: string, context: Context): void {
+  refuseOver('rest', context.limiters.anonymous.take(address), context);
 }
 
 /** Counts the request: a caller's by user, and those that try credentials by address, with or without a caller. */
