@@ -15,7 +15,7 @@ export const attachments: Dashboard = {
           shows: 'Whether the storage (S3 or the directory) answers each process.',
           red: 'Uploads and downloads fail, messages don’t. Runbook ParleyStorageDown.',
           unit: 'short',
-          queries: { 'process {{process}}': series('parley_storage_up') },
+          queries: { '{{instance}} process {{process}}': series('parley_storage_up') },
           redBelow: 1,
         },
         {
@@ -23,7 +23,7 @@ export const attachments: Dashboard = {
           shows: 'Uploads, downloads and requests about attachments. At 2,048 the answer is `overloaded`.',
           red: 'The storage is slow, or many slow clients upload at once; let them upload to S3 directly (presign).',
           unit: 'short',
-          queries: { 'process {{process}}': series('parley_transfers_underway') },
+          queries: { '{{instance}} process {{process}}': series('parley_transfers_underway') },
           redAbove: 1_500,
         },
         {

@@ -15,7 +15,7 @@ export const dependencies: Dashboard = {
           shows: 'Whether the database answers every shard within 2 s.',
           red: 'PostgreSQL is away or stuck, or its connections are used up. Runbook ParleyDatabaseDown.',
           unit: 'short',
-          queries: { 'process {{process}} shard {{shard}}': series('parley_database_up') },
+          queries: { '{{instance}} process {{process}} shard {{shard}}': series('parley_database_up') },
           redBelow: 1,
         },
         {
@@ -50,7 +50,7 @@ export const dependencies: Dashboard = {
           red: 'Raise DB_POOL_SIZE if PostgreSQL has CPU left, else it would only queue there. Runbook ParleyDatabasePool.',
           unit: 'percentunit',
           queries: {
-            'process {{process}} {{thread}}': `${series('parley_database_operations_underway')} / ${series('parley_database_pool_size')}`,
+            '{{instance}} process {{process}} {{thread}}': `${series('parley_database_operations_underway')} / ${series('parley_database_pool_size')}`,
           },
           redAbove: 4,
         },
@@ -74,7 +74,7 @@ export const dependencies: Dashboard = {
           shows: 'Whether entries pass between nodes.',
           red: 'Redis is away: events of other nodes are read from the log, up to 2 s late. Nothing is lost. Runbook ParleyBusDown.',
           unit: 'short',
-          queries: { 'process {{process}} {{thread}}': series('parley_bus_healthy') },
+          queries: { '{{instance}} process {{process}} {{thread}}': series('parley_bus_healthy') },
           redBelow: 1,
         },
         {
@@ -82,7 +82,7 @@ export const dependencies: Dashboard = {
           shows: 'How long the last entry of another node took.',
           red: 'Redis or a reading shard is busy, or the machines’ clocks differ. Runbook ParleyBusLag.',
           unit: 's',
-          queries: { 'process {{process}} {{thread}}': series('parley_bus_lag_seconds') },
+          queries: { '{{instance}} process {{process}} {{thread}}': series('parley_bus_lag_seconds') },
           redAbove: 0.5,
         },
         {

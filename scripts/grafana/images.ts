@@ -146,7 +146,9 @@ async function linesOf(url: string, panel: Panel, from: number, to: number): Pro
       data: { result: { metric: Record<string, string>; values: [number, string][] }[] };
     };
     for (const { metric, values } of data.result) {
-      const name = legend.replaceAll(/\{\{(\w+)\}\}/g, (_, label: string) => metric[label] ?? '');
+      // One node is scraped: its name says nothing, and doesn't fit.
+      const named = legend.replace('{{instance}} ', '');
+      const name = named.replaceAll(/\{\{(\w+)\}\}/g, (_, label: string) => metric[label] ?? '');
       lines.push({ name, points: values.map(([time, value]) => [time, Number(value)]) });
     }
   }

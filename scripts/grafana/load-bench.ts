@@ -52,14 +52,18 @@ export const loadBench: Dashboard = {
           shows: 'Cores that each process uses.',
           red: 'At the number of cores the machine is full: everything waits for CPU.',
           unit: 'short',
-          queries: { 'process {{process}}': sumRate('process_cpu_seconds_total', 'process') },
+          queries: {
+            '{{instance}} process {{process}}': sumRate('process_cpu_seconds_total', 'instance, process'),
+          },
         },
         {
           title: 'Threads',
           shows: 'Share of the time that each thread’s event loop was busy.',
           red: 'The thread at 1 is the bottleneck: the front (sockets, frames) or a shard (rooms, SQL). Runbook ParleyThreadFull.',
           unit: 'percentunit',
-          queries: { 'process {{process}} {{thread}}': series('parley_event_loop_utilization_ratio') },
+          queries: {
+            '{{instance}} process {{process}} {{thread}}': series('parley_event_loop_utilization_ratio'),
+          },
           redAbove: 0.9,
         },
         {
@@ -68,7 +72,10 @@ export const loadBench: Dashboard = {
           red: 'Something runs long without a pause: take a CPU profile (docs/troubleshooting.md).',
           unit: 's',
           queries: {
-            'process {{process}} {{thread}}': series('parley_event_loop_lag_seconds', 'quantile="p99"'),
+            '{{instance}} process {{process}} {{thread}}': series(
+              'parley_event_loop_lag_seconds',
+              'quantile="p99"',
+            ),
           },
           redAbove: 0.1,
         },
@@ -77,7 +84,12 @@ export const loadBench: Dashboard = {
           shows: 'Share of the time that each thread spent collecting.',
           red: 'Above 0.1 memory is made too fast: take an allocation profile.',
           unit: 'percentunit',
-          queries: { 'process {{process}} {{thread}}': sumRate('parley_gc_seconds_sum', 'process, thread') },
+          queries: {
+            '{{instance}} process {{process}} {{thread}}': sumRate(
+              'parley_gc_seconds_sum',
+              'instance, process, thread',
+            ),
+          },
           redAbove: 0.1,
         },
         {
@@ -85,7 +97,7 @@ export const loadBench: Dashboard = {
           shows: 'JavaScript heap in use by each thread.',
           red: 'Growth that no collection takes back. Runbook ParleyMemory.',
           unit: 'bytes',
-          queries: { 'process {{process}} {{thread}}': series('parley_heap_used_bytes') },
+          queries: { '{{instance}} process {{process}} {{thread}}': series('parley_heap_used_bytes') },
         },
         {
           title: 'Resident memory for each socket',

@@ -39,7 +39,7 @@ export const messagePath: Dashboard = {
           shows: 'Changes that wait for their commit or are in it.',
           red: 'The database doesn’t answer, or not fast enough: after 2 s senders get `unavailable`. Runbook ParleyDatabaseSlow.',
           unit: 'short',
-          queries: { 'process {{process}} {{thread}}': series('parley_changes_waiting') },
+          queries: { '{{instance}} process {{process}} {{thread}}': series('parley_changes_waiting') },
           redAbove: 2_000,
         },
         {
@@ -48,7 +48,9 @@ export const messagePath: Dashboard = {
             'Requests each shard has yet to answer. At 8,192 its credit is used up, and the front says `overloaded`.',
           red: 'The shard is stuck or its database is. Runbook ParleyBacklog.',
           unit: 'short',
-          queries: { 'process {{process}} shard {{shard}}': series('parley_shard_requests_underway') },
+          queries: {
+            '{{instance}} process {{process}} shard {{shard}}': series('parley_shard_requests_underway'),
+          },
           redAbove: 6_000,
         },
       ],

@@ -146,7 +146,7 @@ export const overview: Dashboard = {
           red: 'A full shard: more shards. A full front: more processes or nodes (docs/sizing.md). Runbook ParleyThreadFull.',
           unit: 'percentunit',
           queries: {
-            'process {{process}} {{thread}}': `max by (process, thread) (${series('parley_event_loop_utilization_ratio')})`,
+            '{{instance}} process {{process}} {{thread}}': `max by (instance, process, thread) (${series('parley_event_loop_utilization_ratio')})`,
           },
           redAbove: 0.9,
         },
@@ -155,7 +155,9 @@ export const overview: Dashboard = {
           shows: 'Resident memory of each process.',
           red: 'Against the limit of the container or machine. Steady growth at steady sockets is a leak. Runbook ParleyMemory.',
           unit: 'bytes',
-          queries: { 'process {{process}}': `sum by (process) (${series('process_resident_memory_bytes')})` },
+          queries: {
+            '{{instance}} process {{process}}': `sum by (instance, process) (${series('process_resident_memory_bytes')})`,
+          },
           redAbove: 1_610_612_736,
         },
         {
@@ -164,7 +166,7 @@ export const overview: Dashboard = {
           red: 'At 1 new sockets are refused: raise the limit (ulimit -n) or add processes. Runbook ParleyFileDescriptors.',
           unit: 'percentunit',
           queries: {
-            'process {{process}}': `sum by (process) (${series('process_open_fds')}) / sum by (process) (${series('process_max_fds')})`,
+            '{{instance}} process {{process}}': `sum by (instance, process) (${series('process_open_fds')}) / sum by (instance, process) (${series('process_max_fds')})`,
           },
           redAbove: 0.8,
         },

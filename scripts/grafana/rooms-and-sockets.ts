@@ -13,7 +13,9 @@ export const roomsAndSockets: Dashboard = {
           shows: 'The kernel deals new connections out over the processes of a port.',
           red: 'One process far below the others has just restarted: see "Shards and processes started again".',
           unit: 'short',
-          queries: { 'process {{process}}': `sum by (process) (${series('parley_websocket_connections')})` },
+          queries: {
+            '{{instance}} process {{process}}': `sum by (instance, process) (${series('parley_websocket_connections')})`,
+          },
         },
         {
           title: 'Opens',
@@ -50,7 +52,9 @@ export const roomsAndSockets: Dashboard = {
             'Sockets that missed events and haven’t drained yet. Those that never do are closed with 4009.',
           red: 'Many at once: the network out is full, or rooms are too loud for their readers. Runbook ParleySlowReaders.',
           unit: 'short',
-          queries: { 'process {{process}}': `sum by (process) (${series('parley_slow_readers')})` },
+          queries: {
+            '{{instance}} process {{process}}': `sum by (instance, process) (${series('parley_slow_readers')})`,
+          },
           redAbove: 50,
         },
         {
@@ -93,7 +97,9 @@ export const roomsAndSockets: Dashboard = {
           shows: 'Users shown as online or away, by process.',
           red: 'Zero with open sockets: sockets aren’t authenticated; see closes with 4003 and 4004.',
           unit: 'short',
-          queries: { 'process {{process}}': `sum by (process) (${series('parley_users_present')})` },
+          queries: {
+            '{{instance}} process {{process}}': `sum by (instance, process) (${series('parley_users_present')})`,
+          },
         },
         {
           title: 'Shards and processes started again',

@@ -77,8 +77,10 @@ export const alerts: readonly Alert[] = [
     name: 'ParleyDown',
     severity: 'page',
     for: '1m',
-    conditions: [{ expr: 'up{job="parley"}', op: '==', threshold: 0 }],
-    summary: '{{ $labels.instance }} answers no scrape.',
+    // Where targets are discovered (a ServiceMonitor), they vanish with their pods: nothing is left to be 0.
+    conditions: [{ expr: 'up{job="parley"} or absent(up{job="parley"}) * 0', op: '==', threshold: 0 }],
+    summary:
+      '{{ if $labels.instance }}{{ $labels.instance }} answers no scrape.{{ else }}Prometheus has no node to scrape.{{ end }}',
   },
   {
     name: 'ParleyErrorBudgetBurn',

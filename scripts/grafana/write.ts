@@ -1,6 +1,6 @@
 /**
  * Writes grafana/dashboards/*.json and grafana/prometheus/rules.yml. With `--check` it writes nothing and exits 1
- * where a file is stale. RUNBOOK_BASE is put before the runbooks' paths, for those who publish them.
+ * where a file is stale. RUNBOOK_BASE is the address of the folder of runbooks, for those who keep them elsewhere.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { attachments } from './attachments.js';
@@ -10,7 +10,7 @@ import { messagePath } from './message-path.js';
 import { overview } from './overview.js';
 import type { Dashboard, Panel } from './panels.js';
 import { roomsAndSockets } from './rooms-and-sockets.js';
-import { alerts, expressionOf, recordings, runbookOf } from './rules.js';
+import { type Alert, alerts, expressionOf, recordings, runbookOf } from './rules.js';
 
 // To add a subsystem's dashboard put its file beside these and name it here.
 export const dashboards: readonly Dashboard[] = [
@@ -22,13 +22,15 @@ export const dashboards: readonly Dashboard[] = [
   loadBench,
 ];
 
+/** Where the runbooks are read: a link in a pager's message has no page that it could be relative to. */
+const RUNBOOK_BASE = 'https://github.com/parley/parley/blob/main/docs/runbooks/';
 const COLUMNS = 24; // of Grafana's grid
 const STAT_HEIGHT = 4;
 const LINES_HEIGHT = 8;
 // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of Grafana's
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
-export function dashboardJson(dashboard: Dashboard): unknown {
+export function dashboardJson(dashboard: Dashboard, runbookBase: string): unknown {
   let y = 0;
   const panels: unknown[] = [];
   for (const { title, panels: inRow } of dashboard.rows) {
@@ -47,7 +49,7 @@ export function dashboardJson(dashboard: Dashboard): unknown {
       const h = line.every((panel) => panel.stat) ? STAT_HEIGHT : LINES_HEIGHT;
       const w = COLUMNS / perLine;
       for (const [i, panel] of line.entries())
-        panels.push(panelJson(panel, panels.length + 1, { x: i * w, y, w, h }));
+        panels.push(panelJson(panel, panels.length + 1, { x: i * w, y, w, h }, runbookBase));
       y += h;
     }
   }
@@ -82,7 +84,7 @@ export function dashboardJson(dashboard: Dashboard): unknown {
   };
 }
 
-function panelJson(panel: Panel, id: number, gridPos: object): unknown {
+function panelJson(panel: Panel, id: number, gridPos: object, runbookBase: string): unknown {
   const { redAbove, redBelow, unit } = panel;
   const steps =
     redAbove !== undefined
@@ -101,7 +103,7 @@ function panelJson(panel: Panel, id: number, gridPos: object): unknown {
     id,
     type: panel.stat ? 'stat' : 'timeseries',
     title: panel.title,
-    description: `${panel.shows}\n\n**When it is red:** ${panel.red}`,
+    description: `${panel.shows}\n\n**When it is red:** ${withLinks(panel.red, runbookBase)}`,
     datasource: DATASOURCE,
     gridPos,
     fieldConfig: {
@@ -127,6 +129,15 @@ function panelJson(panel: Panel, id: number, gridPos: object): unknown {
   };
 }
 
+/** A text in which every alert that it names leads to its runbook. */
+function withLinks(text: string, runbookBase: string): string {
+  return text.replaceAll(/\bParley[A-Z]\w+/g, (name) => `[${name}](${runbookUrl({ name }, runbookBase)})`);
+}
+
+function runbookUrl(alert: Pick<Alert, 'name'>, base: string): string {
+  return `${base}${runbookOf(alert)}.md`;
+}
+
 /** The rule file, in YAML; strings as JSON, which is YAML too. */
 export function rulesYaml(runbookBase: string): string {
   const rules = alerts.map((alert) =>
@@ -137,7 +148,7 @@ export function rulesYaml(runbookBase: string): string {
       `        labels: {severity: ${alert.severity}}`,
       '        annotations:',
       `          summary: ${JSON.stringify(alert.summary)}`,
-      `          runbook_url: ${JSON.stringify(`${runbookBase}docs/runbooks/${runbookOf(alert)}.md`)}`,
+      `          runbook_url: ${JSON.stringify(runbookUrl(alert, runbookBase))}`,
     ].join('\n'),
   );
   const recorded = recordings.map(
@@ -169,13 +180,14 @@ ${spec}
 }
 
 export function main(isCheck: boolean): void {
-  const rules = rulesYaml(process.env.RUNBOOK_BASE ?? '');
+  const runbookBase = (process.env.RUNBOOK_BASE || RUNBOOK_BASE).replace(/\/?$/, '/');
+  const rules = rulesYaml(runbookBase);
   const files = [
     ...dashboards.map(
       (dashboard) =>
         [
           `grafana/dashboards/${dashboard.name}.json`,
-          `${JSON.stringify(dashboardJson(dashboard), null, 2)}\n`,
+          `${JSON.stringify(dashboardJson(dashboard, runbookBase), null, 2)}\n`,
         ] as const,
     ),
     ['grafana/prometheus/rules.yml', rules] as const,

@@ -24,7 +24,7 @@ import { type Answer, type Exchange, failureBody, openExchange } from './http-ex
 import { isAmbiguous } from './http-framing.js';
 import { bearerToken, checkParams, parameterNames, queryReader } from './http-request.js';
 import { type OriginReader, originReader } from './own-origin.js';
-import type { FrontMetrics, HealthView, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
+import type { FrontMetrics, HealthView, Limit, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import type { TransferLink } from './transfer-link.js';
 import { registerWebClient } from './web-client.js';
 
@@ -161,8 +161,9 @@ function registerDocuments(
   const serve = (path: string, answer: Answer): void =>
     on('get', path, (exchange, res, req) => {
       const wait = context.limiters.anonymous.take(context.addressOf(res, req.getHeader('x-forwarded-for')));
-      if (wait === 0) exchange.answer(answer);
-      else exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
+      if (wait === 0) return exchange.answer(answer);
+      context.metrics.limited('rest');
+      exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
     });
   serve(`${PREFIX}/openapi.json`, { status: 200, body: openapi });
   serve(`${PREFIX}/asyncapi.json`, { status: 200, body: asyncapi });
@@ -183,8 +184,7 @@ function streamingRoutes(context: Context): {
     originOf: context.originOf,
     async admit(authorization, address, kind) {
       const caller = authenticate(authorization, address, context);
-      const wait = context.limiters.rest.take(caller.user_id);
-      if (wait > 0) throw tooOften(context, wait);
+      refuseOver('rest', context.limiters.rest.take(caller.user_id), context);
       await admitTransfer(caller, kind === 'upload', context);
       return caller;
     },
@@ -199,17 +199,18 @@ function streamingRoutes(context: Context): {
  */
 async function admitTransfer(caller: Caller, isUpload: boolean, context: Context): Promise<void> {
   const { user_id } = caller;
-  const own = isUpload ? context.limiters.upload.take(user_id) : 0;
-  if (own > 0) throw tooOften(context, own);
+  if (isUpload) refuseOver('uploads', context.limiters.upload.take(user_id), context);
   const takes: SharedTake[] = [['rest', user_id]];
   if (isUpload) takes.push(['upload', user_id]);
   const wait = await context.gateway.take(shardOf(user_id, context.gateway.shards), takes);
-  if (wait > 0) throw tooOften(context, wait);
+  refuseOver(isUpload ? 'uploads' : 'rest', wait, context);
 }
 
-function tooOften({ metrics }: Context, wait: number): Refusal {
-  metrics.limited('rest');
-  return new Refusal('rate_limited', { retryAfterMs: wait });
+/** @param wait milliseconds; 0 where the limit allows it @throws Refusal `rate_limited`, which is counted */
+function refuseOver(limit: Limit, wait: number, { metrics }: Context): void {
+  if (wait === 0) return;
+  metrics.limited(limit);
+  throw new Refusal('rate_limited', { retryAfterMs: wait });
 }
 
 function reportFailure(
@@ -320,11 +321,8 @@ function authenticate(authorization: string, address: string, context: Context):
 }
 
 /** @throws Refusal `rate_limited` */
-function countAnonymous(address: string, { limiters, metrics }: Context): void {
-  const wait = limiters.anonymous.take(address);
-  if (wait === 0) return;
-  metrics.limited('rest');
-  throw new Refusal('rate_limited', { retryAfterMs: wait });
+function countAnonymous(address: string, context: Context): void {
+  refuseOver('rest', context.limiters.anonymous.take(address), context);
 }
 
 /** Counts the request: a caller's by user, and those that try credentials by address, with or without a caller. */

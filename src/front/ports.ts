@@ -46,7 +46,7 @@ export interface HealthView {
   ready(): boolean;
 }
 
-export const LIMITS = ['rest', 'auth', 'sends', 'connections', 'reads', 'credit'] as const;
+export const LIMITS = ['rest', 'auth', 'uploads', 'sends', 'connections', 'reads', 'credit'] as const;
 export type Limit = (typeof LIMITS)[number];
 
 /** What the front counts as it happens; everything else is read when scraped. */

@@ -80,8 +80,10 @@ export function createRequests(deps: {
 
   function admit(socket: Socket, frame: ClientFrame): boolean {
     const wait = others.take(socket.caller?.user_id ?? String(socket.conn));
-    if (wait > 0) refuse(socket, frame, wait);
-    return wait === 0;
+    if (wait === 0) return true;
+    deps.limited('sends');
+    refuse(socket, frame, wait);
+    return false;
   }
 
   function command(socket: Socket, frame: ClientFrame, caller: Caller): void {

@@ -173,6 +173,7 @@ export function createSockets(deps: {
     const renewed = socket.caller !== null;
     if (renewed && socket.caller?.user_id !== check.caller.user_id) return close(socket, 'bad_token');
     if (!renewed && tooManyOf(check)) {
+      metrics.limited('connections');
       send(socket, errorFrame(frame, 'rate_limited'));
       return close(socket, 'flooding');
     }
@@ -284,6 +285,7 @@ export function createSockets(deps: {
     blocked: deps.blocks.has,
     full: (address) => counts.tooMany(address, false),
     tooMany,
+    limited: metrics.limited,
     accepting: () => !leaving,
     make: ({ enc, address, check, rejected }) => ({
       conn: ++lastConn,

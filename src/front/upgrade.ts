@@ -6,7 +6,7 @@ import type { AnswerPolicy } from './answer-policy.js';
 import type { AddressReader } from './client-address.js';
 import { openExchange } from './http-exchange.js';
 import { bearerToken } from './http-request.js';
-import type { SessionRegistry, TokenCheck } from './ports.js';
+import type { FrontMetrics, SessionRegistry, TokenCheck } from './ports.js';
 import type { Socket } from './socket.js';
 
 export interface UpgradeDeps {
@@ -19,6 +19,7 @@ export interface UpgradeDeps {
   readonly full: (address: string) => boolean;
   /** Whether one more of this user is, or one more of the address that hasn't said whose it is. */
   readonly tooMany: (address: string, check: TokenCheck | null) => boolean;
+  readonly limited: FrontMetrics['limited'];
   readonly accepting: () => boolean;
   /** A new socket, not open yet. */
   readonly make: (of: {
@@ -50,8 +51,12 @@ export function upgradeHandler(deps: UpgradeDeps) {
     const origin = req.getHeader('origin');
 
     const refuse = (why: Problem) => exchange.refuse(why, { close: true });
+    const refuseAsFull = () => {
+      deps.limited('connections');
+      refuse(problem('rate_limited'));
+    };
     const finish = (check: TokenCheck | null) => {
-      if (deps.tooMany(address, check)) return refuse(problem('rate_limited'));
+      if (deps.tooMany(address, check)) return refuseAsFull();
       const socket = deps.make({ enc: offer.enc, address, check, rejected: check !== null && !check.ok });
       res.upgrade(socket, key, offer.selected, extensions, context);
     };
@@ -59,7 +64,7 @@ export function upgradeHandler(deps: UpgradeDeps) {
     if (!deps.accepting()) return refuse(problem('unavailable'));
     if (!deps.policy.cors.originAllowed(origin, req.getHeader('host'))) return refuse(problem('forbidden'));
     if (deps.blocked(address)) return refuse(blockedAddress());
-    if (deps.full(address)) return refuse(problem('rate_limited'));
+    if (deps.full(address)) return refuseAsFull();
     const header = authorization === '' ? null : bearerToken(authorization);
     if (authorization !== '') {
       if (header === null) return refuse(problem('unauthenticated'));

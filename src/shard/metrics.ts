@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.js';
+import type { Route } from '../http/routes.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import type { CallMeter } from '../observability/timed.js';
 import { ERRORS, type ErrorCode } from '../protocol/errors.js';
@@ -23,6 +24,8 @@ export interface ShardMetrics {
   readonly queried: CallMeter;
   /** A frame was answered with an error. */
   readonly refused: (code: ErrorCode) => void;
+  /** A request was refused by a limit over all nodes; its front had let it through. */
+  readonly limited: (limit: Route['limit']) => void;
   /** Adds the totals of a shard's parts, once they exist. */
   readonly watch: (totals: ShardTotals) => void;
 }
@@ -74,6 +77,13 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
     registers,
   });
   for (const code of Object.keys(ERRORS)) errors.inc({ code }, 0); // so that the first one shows as an increase
+  const limited = new Counter({
+    name: 'parley_limits_hit_total',
+    help: 'Requests and sockets refused by a limit.',
+    labelNames: ['limit'],
+    registers,
+  });
+  for (const limit of ['rest', 'auth'] as const) limited.inc({ limit }, 0);
   const underway = new Gauge({
     name: 'parley_database_operations_underway',
     help: 'Operations of the database that wait for a connection or an answer.',
@@ -101,6 +111,7 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
       },
     },
     refused: (code) => errors.inc({ code }),
+    limited: (limit) => limited.inc({ limit }),
     watch: (totals) => registerTotals(registers, totals),
   };
 }

@@ -11,7 +11,7 @@ import { messageHandlers } from '../http/message-handlers.js';
 import { moderationHandlers } from '../http/moderation-handlers.js';
 import { profileHandlers } from '../http/profile-handlers.js';
 import { roomHandlers } from '../http/room-handlers.js';
-import type { ShardRoute } from '../http/routes.js';
+import { ROUTES, type ShardRoute } from '../http/routes.js';
 import { searchHandlers } from '../http/search-handlers.js';
 import type { HttpHandler } from '../http/types.js';
 import type { PresenceNews, ShardStart, StandingChange, ToShard } from '../ipc/messages.js';
@@ -277,6 +277,7 @@ export async function runShard(start: ShardStart): Promise<void> {
     const { id } = request;
     try {
       const over = await limits.over(request);
+      if (over !== null && request.over === null) metrics.limited(ROUTES[request.route].limit);
       if (over !== null && request.route !== 'send_message')
         throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
       const result = await inTime(handlers[request.route as ShardRoute]({ ...request, over }));

@@ -9,7 +9,7 @@ import { type Load, startLoad } from '../helpers/load.js';
 import { createMember } from '../helpers/member-view.js';
 import { hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
 import { newAccount, refusalOf, restClient } from '../helpers/rest-client.js';
-import { type Server, startServerWithDatabase } from '../helpers/server-process.js';
+import { type Server, startServer, startServerWithDatabase } from '../helpers/server-process.js';
 import { connect } from '../helpers/ws-client.js';
 
 const DASHBOARDS = 'grafana/dashboards';
@@ -23,7 +23,7 @@ interface PanelJson {
   readonly title: string;
   readonly type: string;
   readonly description?: string;
-  readonly targets?: readonly { readonly expr: string }[];
+  readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
 }
 
 const panels = readdirSync(DASHBOARDS).flatMap((file) => {
@@ -31,12 +31,12 @@ const panels = readdirSync(DASHBOARDS).flatMap((file) => {
   return panels.filter(({ type }) => type !== 'row').map((panel) => ({ file, ...panel }));
 });
 
-/** Every query there is: Grafana's variables replaced, alerts without their thresholds. */
+/** Every query there is; alerts without their thresholds. */
 const targets: readonly Target[] = [
   ...panels.flatMap(({ file, title, targets = [] }) =>
     targets.map(({ expr }) => ({
       where: `${file}: ${title}`,
-      expr: expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '30s'),
+      expr: asked(expr),
     })),
   ),
   ...alerts.flatMap(({ name, conditions }) => conditions.map(({ expr }) => ({ where: name, expr }))),
@@ -54,6 +54,29 @@ test('every panel says what it shows and what to do when it is red, and every al
   expect(written.sort()).toEqual(alerts.map((alert) => `${runbookOf(alert)}.md`).sort());
 });
 
+test('every alert has a rule test in which it fires', () => {
+  const cases = readFileSync('grafana/prometheus/rules.test.yml', 'utf8');
+  const fired = new Set(
+    [...cases.matchAll(/alertname: (\w+)\s+exp_alerts:\s+- exp_labels/g)].map(([, name]) => name),
+  );
+  expect(alerts.map(({ name }) => name).filter((name) => !fired.has(name))).toEqual([]);
+});
+
+test('what a panel or a pager says leads to the runbook by an address that stands alone', () => {
+  const base = 'https://github.com/parley/parley/blob/main/docs/runbooks/';
+  const rules = readFileSync('grafana/prometheus/rules.yml', 'utf8');
+  for (const alert of alerts)
+    expect(rules).toContain(`runbook_url: ${JSON.stringify(`${base}${runbookOf(alert)}.md`)}`);
+  const named = panels.flatMap(
+    ({ description = '' }) => description.match(/\[?\bParley[A-Z]\w+.*?(?:\)|$)/gm) ?? [],
+  );
+  expect(named.length).toBeGreaterThan(0);
+  for (const link of named) {
+    const name = /Parley\w+/.exec(link)?.[0] ?? '';
+    expect(link).toBe(`[${name}](${base}${runbookOf({ name })}.md)`);
+  }
+});
+
 test('every alert and runbook that a panel names exists', () => {
   const named = panels.flatMap(({ description = '' }) => description.match(/\bParley[A-Z]\w+/g) ?? []);
   const known = new Set(alerts.map(({ name }) => name));
@@ -69,14 +92,17 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
     promtool('test', 'rules', 'grafana/prometheus/rules.test.yml');
   });
 
-  describe('on two processes under load', () => {
+  describe('on a node of two processes under load, and another', () => {
     let server: Server;
+    let other: Server;
     let prometheus: Prometheus;
     let load: Load;
 
     beforeAll(async () => {
-      server = await startServerWithDatabase({ PROCESSES: '2', SHARDS: '1' });
-      prometheus = await startPrometheus([server.metricsPort]);
+      const { database, ...first } = await startServerWithDatabase({ PROCESSES: '2', SHARDS: '1' });
+      server = first;
+      other = await startServer({ env: { DATABASE_URL: database.url, SHARDS: '1' } });
+      prometheus = await startPrometheus([server.metricsPort, other.metricsPort]);
       load = await startLoad({ server: () => server, members: 6, rooms: 3, ordered: false });
       await load.acks(100);
       await doOtherThings(server, load);
@@ -112,8 +138,26 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
       expect(empty).toEqual([]);
     });
 
+    test('what is shown by process tells the nodes apart', { timeout: 60_000 }, async () => {
+      const nodes = [server, other].map(({ metricsPort }) => `127.0.0.1:${metricsPort}`).sort();
+      const byProcess = panels.flatMap(({ file, title, targets = [] }) =>
+        targets
+          .filter(({ expr, legendFormat }) => /process\b[^_]|{{process}}/.test(`${legendFormat} ${expr}`))
+          .map(({ expr, legendFormat }) => ({ where: `${file}: ${title}`, expr: asked(expr), legendFormat })),
+      );
+      expect(byProcess.length).toBeGreaterThan(10);
+      for (const { where, expr, legendFormat } of byProcess) {
+        expect(legendFormat, where).toContain('{{instance}}');
+        const shown = await prometheus.query(expr);
+        const instances = new Set(shown.map(({ metric }) => metric.instance));
+        expect([...instances].sort(), where).toEqual(nodes);
+      }
+    });
+
     test('the figures are those of both processes, and agree with what was done', async () => {
-      const processes = await prometheus.query('count by (process) (parley_ready == 1)');
+      const processes = await prometheus.query(
+        `count by (process) (parley_ready{instance="127.0.0.1:${server.metricsPort}"} == 1)`,
+      );
       expect(processes.map(({ metric }) => metric.process).sort()).toEqual(['0', '1']);
       const acked = load.senders.reduce((sum, sender) => sum + sender.acked(), 0);
       const committed = async () =>
@@ -125,6 +169,11 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
     });
   });
 });
+
+/** A panel's query, Grafana's variables replaced. */
+function asked(expr: string): string {
+  return expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '30s');
+}
 
 /** What not every load does: reads, a refused log-in, a bad frame, a resume, a reader that pauses. */
 async function doOtherThings(server: Server, load: Load): Promise<void> {
