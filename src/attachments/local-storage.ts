@@ -8,6 +8,7 @@ import {
   type LinkSigner,
   ObjectMissing,
   type ObjectStorage,
+  PartsMissing,
   StorageUnavailable,
   type StoredKey,
 } from './storage-port.js';
@@ -128,7 +129,7 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
       return { upload_id, parts };
     },
 
-    async completeParts(key, upload_id) {
+    async completeParts(key, upload_id, size) {
       const directory = partsOf(key, upload_id);
       let names: string[] = [];
       try {
@@ -141,7 +142,12 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
         return;
       }
       const numbers = names.map(Number).sort((a, b) => a - b);
-      await write(key, pathOf(key), joined(numbers.map((number) => join(directory, String(number)))));
+      const paths = numbers.map((number) => join(directory, String(number)));
+      let arrived = 0;
+      for (const path of paths) arrived += (await sizeOf(path)) ?? 0;
+      if (arrived === size) await write(key, pathOf(key), joined(paths));
+      // A crash may have cut off the removal of parts that were joined.
+      else if ((await sizeOf(pathOf(key))) !== size) throw new PartsMissing();
       await rm(directory, { recursive: true, force: true });
     },
 

@@ -27,6 +27,7 @@ import {
   type LinkSigner,
   ObjectMissing,
   type ObjectStorage,
+  PartsMissing,
   StorageUnavailable,
   type StoredKey,
 } from './storage-port.js';
@@ -158,13 +159,15 @@ export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
       return { upload_id: UploadId, parts: await Promise.all(parts) };
     },
 
-    async completeParts(key, UploadId) {
+    async completeParts(key, UploadId, size) {
       try {
         const listed = await within(OPERATION_TIMEOUT_MS, (options) =>
           client.send(new ListPartsCommand({ Bucket, Key: key, UploadId, MaxParts: PARTS_PAGE }), options),
         );
         const Parts = (listed.Parts ?? []).map(({ ETag, PartNumber }) => ({ ETag, PartNumber }));
         if (Parts.length === 0) throw new ObjectMissing();
+        const arrived = (listed.Parts ?? []).reduce((sum, { Size = 0 }) => sum + Size, 0);
+        if (arrived !== size) throw new PartsMissing();
         await within(COPY_TIMEOUT_MS, (options) =>
           client.send(
             new CompleteMultipartUploadCommand({ Bucket, Key: key, UploadId, MultipartUpload: { Parts } }),

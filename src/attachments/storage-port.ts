@@ -16,6 +16,14 @@ export class ObjectMissing extends Error {
   }
 }
 
+/** The parts of an upload that have arrived don't come to what was announced; they stay, and others may follow. */
+export class PartsMissing extends Error {
+  constructor() {
+    super('parts are missing');
+    this.name = 'PartsMissing';
+  }
+}
+
 /** Bytes from `start` to `end`, both included. */
 export interface ByteRange {
   readonly start: number;
@@ -65,8 +73,11 @@ export interface ObjectStorage {
   presignPut(key: string, size: number, type: string, lifeMs: number): Promise<DirectPut>;
   /** The same in parts, for what is too large for one request. Nothing is under `key` before {@link completeParts}. */
   presignParts(key: string, size: number, type: string, lifeMs: number): Promise<DirectParts>;
-  /** Joins the parts that have arrived. Repeating it changes nothing. @throws ObjectMissing where none has */
-  completeParts(key: string, upload_id: string): Promise<void>;
+  /**
+   * Joins the parts, which must come to `size` bytes. Repeating it changes nothing.
+   * @throws ObjectMissing where none has arrived, PartsMissing where they come to another size: nothing is changed then
+   */
+  completeParts(key: string, upload_id: string, size: number): Promise<void>;
   /**
    * Everything there is, in no order: objects, and what unfinished uploads have left, under the object's key. A key may
    * come several times; what appears or goes meanwhile may be missing.

@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { decideType, isHopeless, isPicture, SAMPLE_BYTES } from '../attachments/file-types.js';
 import { presentation } from '../attachments/presentation.js';
-import { ObjectMissing, type ObjectStorage } from '../attachments/storage-port.js';
+import { ObjectMissing, type ObjectStorage, PartsMissing } from '../attachments/storage-port.js';
 import type { FormFile } from '../attachments/upload-form.js';
 import type { Picture } from '../ipc/messages.js';
 import { Refusal } from '../protocol/errors.js';
@@ -80,9 +80,12 @@ export function createIngest(ports: {
     async inspect(record) {
       const { storage_key: key, upload_id, file_name } = record;
       try {
-        if (upload_id !== null) await storage.completeParts(key, upload_id);
+        if (upload_id !== null) await storage.completeParts(key, upload_id, record.file_size);
         else await storage.move(incomingKey(key), key);
       } catch (error) {
+        if (error instanceof PartsMissing) {
+          throw new Refusal('bad_request', { sentence: 'Not all parts of the file are in storage yet.' });
+        }
         if (!(error instanceof ObjectMissing)) throw error;
         throw new Refusal('bad_request', { sentence: 'The file is not in storage yet.' });
       }

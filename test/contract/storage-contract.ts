@@ -5,6 +5,7 @@ import {
   type LinkSigner,
   ObjectMissing,
   type ObjectStorage,
+  PartsMissing,
   StorageUnavailable,
 } from '../../src/attachments/storage-port.js';
 import { until } from '../helpers/deadline.js';
@@ -130,15 +131,17 @@ export function storageContract(
       const bytes = randomBytes(20 * MiB);
       const { upload_id, parts } = await storage.presignParts(key, bytes.length, 'image/png', LIFE_MS);
       expect(parts.length).toBeGreaterThan(1);
-      await expect(storage.completeParts(key, upload_id)).rejects.toThrow(ObjectMissing);
+      const { length } = bytes;
+      await expect(storage.completeParts(key, upload_id, length)).rejects.toThrow(ObjectMissing);
       let at = 0;
       for (const part of parts) {
+        if (at > 0) await expect(storage.completeParts(key, upload_id, length)).rejects.toThrow(PartsMissing);
         expect((await sent(part, bytes.subarray(at, at + part.size))).status).toBe(200);
         at += part.size;
       }
       expect(await storage.head(key)).toBeNull();
-      await storage.completeParts(key, upload_id);
-      await storage.completeParts(key, upload_id);
+      await storage.completeParts(key, upload_id, length);
+      await storage.completeParts(key, upload_id, length);
       expect(Buffer.compare(await whole(await storage.get(key)), bytes)).toBe(0);
     });
 

@@ -190,7 +190,8 @@ function unfinishedUploads(uploads: string): Middleware {
           const etag = await readFile(join(uploads, uploadId, `${number}.md5`), 'utf8').catch(
             () => 'unknown',
           );
-          return `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`;
+          const { size } = await stat(join(uploads, uploadId, String(number)));
+          return `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag><Size>${size}</Size></Part>`;
         });
       answer(`<ListPartsResult>${(await Promise.all(parts)).join('')}</ListPartsResult>`);
     } else if (context.method === 'DELETE') {
