@@ -323,7 +323,11 @@ export const SETTINGS = {
     'Memory of one argon2id hash, in KiB.',
   ),
   PASSWORD_HASH_PASSES: preset(integer(1, 100), '2', 'Passes of one argon2id hash.'),
-  RATE_LIMIT_PER_MINUTE: preset(rate, '100', 'REST requests a user and minute, over all nodes and processes. 0 turns the limit off.'),
+  RATE_LIMIT_PER_MINUTE: preset(
+    rate,
+    '100',
+    'REST requests a user and minute, over all nodes and processes. 0 turns the limit off.',
+  ),
   AUTH_RATE_LIMIT_PER_MINUTE: preset(
     rate,
     '10',
@@ -337,7 +341,11 @@ export const SETTINGS = {
   MAX_CONNECTIONS_PER_USER: preset(rate, '20', 'Open sockets a user in each process. 0 turns it off.'),
   MAX_CONNECTIONS_PER_IP: preset(rate, '1000', 'Open sockets an address in each process. 0 turns it off.'),
   MAX_UPLOAD_BYTES: preset(byteCount(1, 5 * GiB), '100 MiB', 'Largest attachment.'),
-  UPLOADS_PER_MINUTE: preset(rate, '30', 'Uploads a user and minute, over all nodes and processes. 0 turns the limit off.'),
+  UPLOADS_PER_MINUTE: preset(
+    rate,
+    '30',
+    'Uploads a user and minute, over all nodes and processes. 0 turns the limit off.',
+  ),
   UPLOAD_QUOTA_BYTES: preset(
     byteCount(0, 1_024 * 1_024 * GiB),
     '0',
