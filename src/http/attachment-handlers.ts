@@ -9,7 +9,7 @@ import type { AttachmentViews } from '../rooms/attachment-view.js';
 import type { TransferRoute } from './routes.js';
 import { callerOf, type HttpCall, type HttpHandler } from './types.js';
 
-/** REST over attachments, but for what streams: uploads and content. */
+/** REST over attachments, but for what streams (uploads and content) and what changes messages. */
 export function attachmentHandlers(ports: {
   readonly attachments: AttachmentService;
   readonly views: AttachmentViews;
@@ -49,11 +49,6 @@ export function attachmentHandlers(ports: {
     get_attachment: async (call) => {
       const record = await attachments.see(callerOf(call).user_id, idOf(call));
       return { status: 200, data: views.show(record) };
-    },
-
-    delete_attachment: async (call) => {
-      await attachments.delete(callerOf(call).user_id, idOf(call));
-      return { status: 200, data: {} };
     },
   };
 }

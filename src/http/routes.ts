@@ -460,8 +460,9 @@ export const ROUTES = {
     errors: HIDDEN,
     content: true,
   }),
-  delete_attachment: write('delete', '/attachments/:attachmentId', 'transfer', {
-    summary: 'Delete an attachment (its uploader, or who may act on its uploader)',
+  delete_attachment: write('delete', '/attachments/:attachmentId', 'any', {
+    summary:
+      'Delete an attachment (its uploader, or who may act on its uploader); its message changes and takes a rev',
     data: Nothing,
     errors: [...HIDDEN, 'forbidden'],
   }),
@@ -469,5 +470,8 @@ export const ROUTES = {
 
 export type RouteName = keyof typeof ROUTES;
 /** The routes that the transfer thread answers; all others are the shards'. */
-export type TransferRoute = Extract<RouteName, `${string}_attachment` | 'get_attachment_content'>;
+export type TransferRoute = Exclude<
+  Extract<RouteName, `${string}_attachment` | 'get_attachment_content'>,
+  'delete_attachment'
+>;
 export type ShardRoute = Exclude<RouteName, TransferRoute>;

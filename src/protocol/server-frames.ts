@@ -103,7 +103,7 @@ export const SERVER_FRAMES = {
   new_message: { kind: 'log', summary: 'A message', payload: Type.Object({ message: Message }) },
   message_updated: {
     kind: 'log',
-    summary: 'A message was edited',
+    summary: 'A message was edited, or a file of it deleted: its new state',
     payload: Type.Object({ message_id: Uuid, message: Message }),
   },
   message_deleted: {

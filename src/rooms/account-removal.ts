@@ -7,7 +7,8 @@ import type { Announcer } from './ports.js';
 
 /**
  * Deletes the caller's own account. What he wrote stays, under the name of a deleted user; he leaves his rooms, and
- * those where he was alone are deleted. A direct room stays with the other one. Name and email are free again.
+ * those where he was alone are deleted. A direct room stays with the other one. Name and email are free again. His
+ * files go: soon afterwards the collector takes those that are attached off their messages.
  * @throws Refusal `conflict` while he is the last admin of a room with others; StoreUnavailable
  */
 export type RemoveAccount = (user_id: UserId) => Promise<void>;

@@ -4,6 +4,7 @@ import { incomingKey, thumbnailKey } from './attachment-view.js';
 
 const EVERY_MS = 2_000; // one look into an index
 const BATCH = 20; // removals under one lease
+const DETACH_BATCH = 200; // files: some milliseconds in which their rooms take no message
 const LEASE_MS = 300_000; // more than a batch takes against storage that times out at every step
 
 export interface Collector {
@@ -14,11 +15,12 @@ export interface Collector {
 }
 
 /**
- * Removes the bytes and rows of attachments that are due: expired ones and those deleted. Runs on every node; each
- * removal is leased to one of them and, done twice after a crash, changes nothing.
+ * Removes the bytes and rows of attachments that are due: expired ones and those deleted. What a removed account had
+ * attached leaves its messages first. Runs on every node; each removal is leased to one of them and, done twice after
+ * a crash, changes nothing.
  */
 export function startCollector(
-  store: Pick<AttachmentStore, 'takeDue' | 'removed'>,
+  store: Pick<AttachmentStore, 'detachDue' | 'takeDue' | 'removed'>,
   storage: Pick<ObjectStorage, 'remove'>,
   report: (error: unknown) => void,
 ): Collector {
@@ -28,6 +30,7 @@ export function startCollector(
 
   /** @returns whether there may be more to do at once */
   async function collect(): Promise<boolean> {
+    while (!closed && (await store.detachDue(DETACH_BATCH)) > 0);
     const due = await store.takeDue(BATCH, LEASE_MS);
     for (const removal of due) {
       await removeBytes(storage, removal.storage_key);

@@ -47,16 +47,21 @@ export interface Removal {
 export interface AttachmentStore {
   /** Inserts it as pending. @returns the bytes reserved, or null: the quota (bytes; 0: none) is used up */
   create(attachment: NewAttachment, quota: number): Promise<number | null>;
-  /** null: there is none, or it is being deleted, or its message, room or uploader is. */
+  /** null: there is none, or it, its message, its room or its uploader has been deleted. */
   byId(id: AttachmentId): Promise<AttachmentRecord | null>;
   /** A pending one comes in parts, of the upload that storage calls so. */
   expectParts(id: AttachmentId, upload_id: string): Promise<void>;
   /** pending → ready. null: it isn't pending any more. */
   makeReady(id: AttachmentId, file: StoredFile): Promise<AttachmentRecord | null>;
-  /** Any state → deleting. */
-  giveUp(id: AttachmentId): Promise<void>;
+  /** pending or ready → deleting. False: it isn't that (any more). */
+  giveUp(id: AttachmentId): Promise<boolean>;
   /**
-   * What is due, expired or to be deleted, made `deleting`. Each goes to one asker at a time: to another again only
+   * Takes off their messages what is attached and due, at most `limit` files: a change of each message, with a rev.
+   * @returns how many messages it changed
+   */
+  detachDue(limit: number): Promise<number>;
+  /**
+   * What is due and not attached, expired or to be deleted, made `deleting`. Each goes to one asker at a time: to another again only
    * after `leaseMs`, so that what a crash interrupts is done again.
    */
   takeDue(limit: number, leaseMs: number): Promise<Removal[]>;

@@ -6,7 +6,7 @@ import type { PresignBody } from '../protocol/requests.js';
 import type { AttachmentRecord, AttachmentStore, StoredFile } from './attachment-ports.js';
 import { inTime } from './in-time.js';
 import type { Standing, StandingReader } from './ports.js';
-import { canDeleteMessage, canRead, canSend, enforce } from './rules.js';
+import { canRead, canSend, enforce } from './rules.js';
 
 /** An upload that may begin. */
 export interface OpenedUpload {
@@ -41,7 +41,6 @@ export interface AttachmentService {
   ownUpload(user_id: UserId, id: AttachmentId): Promise<AttachmentRecord>;
   /** What a member may see: one's own, and what is attached to messages. */
   see(user_id: UserId, id: AttachmentId): Promise<AttachmentRecord>;
-  delete(user_id: UserId, id: AttachmentId): Promise<void>;
 }
 
 const DIRECT_LIFE_MS = 3_600_000; // to bring 100 MiB in that time takes 30 KB/s
@@ -121,7 +120,9 @@ export function attachmentService(ports: {
       return record;
     },
 
-    giveUp: (id) => inTime(store.giveUp(id)),
+    async giveUp(id) {
+      await inTime(store.giveUp(id));
+    },
 
     async ownUpload(user_id, id) {
       const record = await byId(id);
@@ -136,18 +137,6 @@ export function attachmentService(ports: {
       const visible = record.state === 'attached' || (record.user_id === user_id && record.state === 'ready');
       if (!visible || canRead(standing) !== null) throw new Refusal('not_found');
       return record;
-    },
-
-    async delete(user_id, id) {
-      const record = await byId(id);
-      const { room_id } = record;
-      const pairs = [user_id, record.user_id].map((each) => ({ room_id, user_id: each }));
-      const [standing, author] = await inTime(ports.standings.standings(pairs));
-      if (standing == null || canRead(standing) !== null) throw new Refusal('not_found');
-      if (record.state !== 'attached' && record.user_id !== user_id) throw new Refusal('not_found');
-      const target = { user_id: record.user_id, author_role: author?.role ?? null };
-      enforce(canDeleteMessage({ ...standing, user_id }, target));
-      await inTime(store.giveUp(id));
     },
   };
 }

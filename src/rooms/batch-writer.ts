@@ -112,6 +112,7 @@ export function createBatchWriter(
         commitChanges('removeReaction', changes.removeReaction),
         commitChanges('pin', changes.pin),
         commitChanges('unpin', changes.unpin),
+        commitChanges('detach', changes.detach),
       ]);
       for (const result of results) if (result.status === 'rejected') report(result.reason);
     }

@@ -24,6 +24,7 @@ export const LOG_CHANGES: {
   removeReaction: ({ user_id, emoji }, count) => ({ type: 'reaction_removed', user_id, emoji, count }),
   pin: ({ user_id }) => ({ type: 'message_pinned', user_id }),
   unpin: ({ user_id }) => ({ type: 'message_unpinned', user_id }),
+  detach: ({ user_id }) => ({ type: 'message_updated', user_id }),
 };
 
 /** The event's frame (PROTOCOL §3). */

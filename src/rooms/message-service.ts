@@ -23,7 +23,7 @@ import {
 } from './rules.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
 import type { SlowMode } from './slow-mode.js';
-import type { Changed, Decide } from './write-jobs.js';
+import type { Changed, Decide, SendOutcome } from './write-jobs.js';
 
 const RECENT_IDS_MAX = 20_000; // a few seconds at full rate: repeats come soon or after a reconnect
 
@@ -56,6 +56,8 @@ export interface MessageService {
   removeReaction(author: Author, room_id: RoomId, id: MessageId, emoji: string): Promise<Changed>;
   pin(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
   unpin(author: Author, room_id: RoomId, id: MessageId): Promise<Changed>;
+  /** Takes a file off a message: as who may delete the message. */
+  detach(author: Author, room_id: RoomId, id: MessageId, attachment_id: AttachmentId): Promise<Changed>;
   /** Refuses whoever may not read the room's messages. */
   checkReader(author: Author, room_id: RoomId): Promise<void>;
 }
@@ -103,8 +105,20 @@ export function createMessageService(ports: {
     return first.result.then(({ message }) => ({ message, duplicate: true }));
   }
 
+  /** The files of a message that was accepted before may have gone since: it is a repeat all the same. */
+  async function writeOrKnow(order: SendOrder): Promise<SendOutcome> {
+    try {
+      return await writer.send(order);
+    } catch (error) {
+      const isAboutFiles = error instanceof Refusal && error.problem.field === 'attachment_ids';
+      const exists = isAboutFiles ? await logged(order, true) : undefined;
+      if (exists === undefined) throw error;
+      return { exists };
+    }
+  }
+
   async function write(order: SendOrder): Promise<SendResult> {
-    const outcome = await writer.send(order);
+    const outcome = await writeOrKnow(order);
     if ('exists' in outcome) {
       recent.set(order.id, outcome.exists);
       return repeatOf(outcome.exists, order);
@@ -221,6 +235,12 @@ export function createMessageService(ports: {
       const actor = await reading(author, room_id);
       const order = { id, room_id, user_id: author.user_id };
       return writer.change('unpin', order, (target) => canPin(actor, target));
+    },
+
+    async detach(author, room_id, id, attachment_id) {
+      const actor = await reading(author, room_id);
+      const order = { id, room_id, user_id: author.user_id, attachment_ids: [attachment_id] };
+      return writer.change('detach', order, (target) => canDeleteMessage(actor, target));
     },
 
     async checkReader(author, room_id) {

@@ -140,6 +140,15 @@ export interface PinOrder {
   readonly user_id: UserId;
 }
 
+/** To take files off a message: those of the ids that are attached to it. */
+export interface DetachOrder {
+  readonly id: MessageId;
+  readonly room_id: RoomId;
+  /** Who does it. */
+  readonly user_id: UserId;
+  readonly attachment_ids: readonly AttachmentId[];
+}
+
 /** The changes of messages that exist, by what orders them. */
 export interface ChangeOrders {
   readonly edit: EditOrder;
@@ -148,6 +157,7 @@ export interface ChangeOrders {
   readonly removeReaction: ReactionOrder;
   readonly pin: PinOrder;
   readonly unpin: PinOrder;
+  readonly detach: DetachOrder;
 }
 export type ChangeKind = keyof ChangeOrders;
 
@@ -163,7 +173,7 @@ export interface ChangedMessage {
 /** What became of an order: null where the room has no such message (any more), `full` where a limit is reached. */
 export type ChangeOutcome = ChangedMessage | 'full' | null;
 
-/** What a reaction or pin changed. */
+/** What a change told apart from the message's text: a reaction, a pin, or (`message_updated`) that files have left it. */
 export type MarkChange =
   | {
       readonly type: 'reaction_added' | 'reaction_removed';
@@ -172,7 +182,10 @@ export type MarkChange =
       /** How many of the emoji the message had then. */
       readonly count: number;
     }
-  | { readonly type: 'message_pinned' | 'message_unpinned'; readonly user_id: UserId };
+  | {
+      readonly type: 'message_pinned' | 'message_unpinned' | 'message_updated';
+      readonly user_id: UserId;
+    };
 
 /** A message changed after some rev, with every rev after it that this message took. */
 export interface LoggedMessage {
@@ -180,7 +193,7 @@ export interface LoggedMessage {
   readonly created_rev: number;
   /** Revs of edits after the given rev, ascending. */
   readonly edit_revs: readonly number[];
-  /** Reactions and pins after the given rev. */
+  /** Reactions, pins and files that have left, after the given rev. */
   readonly marks: readonly (MarkChange & { readonly rev: number })[];
 }
 

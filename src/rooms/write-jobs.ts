@@ -59,7 +59,15 @@ export interface Batch {
 }
 
 function emptyBatch(): Batch {
-  const changes = { edit: [], delete: [], addReaction: [], removeReaction: [], pin: [], unpin: [] };
+  const changes = {
+    edit: [],
+    delete: [],
+    addReaction: [],
+    removeReaction: [],
+    pin: [],
+    unpin: [],
+    detach: [],
+  };
   return { sends: [], changes };
 }
 

@@ -6,6 +6,7 @@ import type { SessionEnds, UserNews } from '../auth/ports.js';
 import { createProfiles } from '../auth/profiles.js';
 import { openBus } from '../bus/open-bus.js';
 import { accountHandlers } from '../http/account-handlers.js';
+import { attachmentRemovalHandlers } from '../http/attachment-removal-handlers.js';
 import { discoveryHandlers } from '../http/discovery-handlers.js';
 import { messageHandlers } from '../http/message-handlers.js';
 import { moderationHandlers } from '../http/moderation-handlers.js';
@@ -22,6 +23,7 @@ import { ERRORS, Refusal } from '../protocol/errors.js';
 import { shardOf, type UserId } from '../protocol/ids.js';
 import { accountRemoval } from '../rooms/account-removal.js';
 import { createAdmission } from '../rooms/admission.js';
+import { attachmentRemoval } from '../rooms/attachment-removal.js';
 import { attachmentViews } from '../rooms/attachment-view.js';
 import { createBatchWriter } from '../rooms/batch-writer.js';
 import type { LogEvent } from '../rooms/events.js';
@@ -37,6 +39,7 @@ import { createSequencer } from '../rooms/sequencer.js';
 import { createSlowMode } from '../rooms/slow-mode.js';
 import { createTyping } from '../rooms/typing.js';
 import { accountRemovalStore } from '../store/account-removal.js';
+import { attachmentStore } from '../store/attachments.js';
 import { changesSince, purgeStandingChanges } from '../store/changes.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { discoverRooms } from '../store/discovery.js';
@@ -229,6 +232,10 @@ export async function runShard(start: ShardStart): Promise<void> {
       moderationService({ store: rooms, moderation: timed(moderationStore(db), metrics.queried), announcer }),
     ),
     ...messageHandlers({ ...where, messages, reader, markRead }),
+    ...attachmentRemovalHandlers({
+      ...where,
+      removal: attachmentRemoval({ store: timed(attachmentStore(db), metrics.queried), messages }),
+    }),
     ...searchHandlers({ messages, reader, search: timed(messageSearch(db), metrics.queried) }),
     ...discoveryHandlers({ discover: (words, after, limit) => discoverRooms(db, words, after, limit) }),
     ...profileHandlers(

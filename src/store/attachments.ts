@@ -9,8 +9,10 @@ import type {
 } from '../rooms/attachment-ports.js';
 import type { Claimable } from '../rooms/ports.js';
 import { type Db, run, type Tx } from './client.js';
+import { detachDue } from './detached-files.js';
+import { shownAttachment, shownAttachments } from './shown-attachments.js';
 
-/** Attachments (migration 000008 draws their states). */
+/** Attachments (migration 000008 draws their states; attached ones may be due since 000017). */
 
 const UNATTACHED_LIFE_HOURS = 24; // between an upload and the message that takes it
 
@@ -53,7 +55,8 @@ function insertPending(db: Db | Tx, attachment: NewAttachment, bytes: number) {
 
 async function attachmentById(db: Db, id: AttachmentId): Promise<AttachmentRecord | null> {
   const [row] = await run(db<AttachmentRecord[]>`
-    select ${attachmentColumns(db)} from attachments a where a.id = ${id} and a.state <> 'deleting'`);
+    select ${attachmentColumns(db)} from attachments a
+    where a.id = ${id} and a.state <> 'deleting' and (a.state <> 'attached' or a.due_at is null)`);
   return row ?? null;
 }
 
@@ -72,9 +75,11 @@ async function makeReady(db: Db, id: AttachmentId, file: StoredFile): Promise<At
   return row ?? null;
 }
 
-async function giveUp(db: Db, id: AttachmentId): Promise<void> {
-  await run(db`
-    update attachments set state = 'deleting', due_at = now() where id = ${id} and state <> 'deleting'`);
+async function giveUp(db: Db, id: AttachmentId): Promise<boolean> {
+  const given = await run(db`
+    update attachments set state = 'deleting', due_at = now()
+    where id = ${id} and state in ('pending', 'ready')`);
+  return given.count > 0;
 }
 
 /** Rows that another asker has just locked are skipped, those it has taken aren't due. */
@@ -83,7 +88,7 @@ async function takeDue(db: Db, limit: number, leaseMs: number): Promise<Removal[
     update attachments a
     set state = 'deleting', due_at = now() + ${leaseMs}::float8 * interval '1 millisecond'
     from (
-      select id from attachments where due_at <= now()
+      select id from attachments where due_at <= now() and state <> 'attached'
       order by due_at limit ${limit} for update skip locked
     ) due
     where a.id = due.id
@@ -109,22 +114,6 @@ async function removed(db: Db, ids: readonly AttachmentId[]): Promise<void> {
       and (direct_until is null or direct_until <= now())`);
 }
 
-/**
- * One column for `from attachments a`: what messages show, in order, null for none. The links are storage keys, and
- * become links when the message is encoded.
- */
-export function shownAttachments(db: Db | Tx) {
-  return db`json_agg(${shownAttachment(db)} order by a.position)`;
-}
-
-function shownAttachment(db: Db | Tx) {
-  return db`json_build_object(
-    'id', a.id, 'message_id', a.message_id, 'room_id', a.room_id, 'file_name', a.file_name,
-    'file_type', a.file_type, 'file_size', a.file_size, 'width', a.width, 'height', a.height,
-    'storage_url', a.storage_key, 'thumbnail_url', case when a.has_thumbnail then a.storage_key end,
-    'created_at', to_char(a.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`;
-}
-
 /** @throws StoreUnavailable */
 export async function claimable(db: Db, ids: readonly AttachmentId[]): Promise<Claimable[]> {
   return await run(db<Claimable[]>`
@@ -148,6 +137,7 @@ export function attachmentStore(db: Db): AttachmentStore {
     expectParts: (id, upload_id) => expectParts(db, id, upload_id),
     makeReady: (id, file) => makeReady(db, id, file),
     giveUp: (id) => giveUp(db, id),
+    detachDue: (limit) => detachDue(db, limit),
     takeDue: (limit, leaseMs) => takeDue(db, limit, leaseMs),
     unknown: (storage_keys) => unknown(db, storage_keys),
     removed: (ids) => removed(db, ids),

@@ -14,6 +14,7 @@ import type {
 } from '../rooms/ports.js';
 import { attachmentsOf, claimable } from './attachments.js';
 import { type Db, run, StoreUnavailable, sqlState, violatedConstraint } from './client.js';
+import { detachFiles } from './detached-files.js';
 import { deleteMessages, editMessages } from './message-changes.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 import { pinMessages, unpinMessages } from './pins.js';
@@ -34,6 +35,7 @@ export function messageLog(db: Db): MessageLog {
     removeReaction: (orders) => guarded(removeReactions(db, orders)),
     pin: (orders, at) => guarded(pinMessages(db, orders, at)),
     unpin: (orders) => guarded(unpinMessages(db, orders)),
+    detach: (orders, at) => guarded(detachFiles(db, orders, at)),
     heads: (room_ids) => guarded(roomHeads(db, room_ids)),
     messagesAfter: (room_id, rev, limit) => guarded(messagesAfter(db, room_id, rev, limit)),
     changesAfter: (room_id, rev, limit) => guarded(changesAfter(db, room_id, rev, limit)),

@@ -1,6 +1,6 @@
 import type { Message } from '../protocol/model.js';
-import { shownAttachments } from './attachments.js';
 import type { Db, Tx } from './client.js';
+import { shownAttachments } from './shown-attachments.js';
 
 /** A message as {@link messageColumns} reads it. */
 export interface MessageRow {

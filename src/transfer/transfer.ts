@@ -142,7 +142,6 @@ export async function runTransfer(start: TransferStart): Promise<void> {
     const ms = request.route === 'complete_attachment' ? COPY_ANSWER_MS : ANSWER_MS;
     const result = await withDeadline(handle(request), ms, () => new Refusal('unavailable'));
     if ('reroute' in result) throw new Error('the transfer thread has no rooms to reroute to');
-    if (request.route === 'delete_attachment') collector.kick();
     return success(result.status, result.data);
   }
 

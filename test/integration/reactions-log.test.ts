@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type MessageId, newId, type RoomId, type UserId } from '../../src/protocol/ids.js';
+import {
+  type AttachmentId,
+  type MessageId,
+  newId,
+  type RoomId,
+  type UserId,
+} from '../../src/protocol/ids.js';
 import { type BatchWriter, createBatchWriter } from '../../src/rooms/batch-writer.js';
 import { type LogEvent, rebuildEvents } from '../../src/rooms/events.js';
 import type { ChangeOutcome, MessageLog, NewMessage, ReactionOrder } from '../../src/rooms/ports.js';
@@ -249,6 +255,41 @@ test('edits are listed latest first, at most 100, and none of a tombstone', asyn
   expect(await editsOf(db, id)).toEqual([]);
 });
 
+/** Files that these messages show in turn. */
+async function attached(room_id: RoomId, ids: readonly MessageId[], count: number) {
+  const files = Array.from({ length: count }, (_, i) => ({
+    id: newId<AttachmentId>(),
+    message_id: must(ids[i % ids.length]),
+  }));
+  for (const { id, message_id } of files) {
+    await db`
+      insert into attachments (id, room_id, user_id, message_id, state, storage_key, file_name, file_type, file_size)
+      values (${id}, ${room_id}, ${user}, ${message_id}, 'attached', ${id}, 'a.txt', 'text/plain', 1)`;
+  }
+  return files;
+}
+
+test('files that leave a message are no edit of it, and what is gone already takes no rev', async () => {
+  const { room, ids } = await filled(2);
+  const [id, other] = ids as [MessageId, MessageId];
+  const [a, b, c] = (await attached(room, [id], 3)).map((file) => file.id) as [
+    AttachmentId,
+    AttachmentId,
+    AttachmentId,
+  ];
+  const order = { id, room_id: room, user_id: user };
+  expect(told(await log.detach([{ ...order, attachment_ids: [a, b] }], AT))).toEqual([[3, 0]]);
+  expect(told(await log.detach([{ ...order, attachment_ids: [a, b] }], AT))).toEqual([[null, 0]]);
+  expect(told(await log.detach([{ ...order, id: other, attachment_ids: [c] }], AT))).toEqual([[null, 0]]);
+  const { message } = must(await messageById(db, id));
+  expect(message).toMatchObject({ rev: 3, content: 'text 1', edited: false, edited_at: null });
+  expect([message.attachments.map((file) => file.id), message.updated_at]).toEqual([[c], AT.toISOString()]);
+  const told3 = rebuildEvents(room, (await log.changesAfter(room, 2, 100)).changes).get(3);
+  expect(told3).toMatchObject({ type: 'message_updated', message });
+  await log.delete([order], AT);
+  expect(told(await log.detach([{ ...order, attachment_ids: [c] }], AT))).toEqual([null]);
+});
+
 /** Numbers that look random and are the same in every run with the same seed. */
 function dice(seed: number): (sides: number) => number {
   let state = seed;
@@ -278,6 +319,7 @@ test.each([1, 2, 3])(
     );
     const { room, ids } = await filled(3);
     const users = Array.from({ length: 8 }, () => newId<UserId>());
+    const files = await attached(room, ids, 30);
     const decide = (target: { deleted: boolean }) => (target.deleted ? ('not_found' as const) : null);
     const answers: Promise<unknown>[] = [];
     for (let i = 0; i < 900; i++) {
@@ -292,7 +334,10 @@ test.each([1, 2, 3])(
       else if (kind === 2 && roll(4) === 0) answers.push(writer.change('delete', at, () => null));
       else if (kind <= 3) answers.push(writer.change('pin', at, decide));
       else if (kind === 4) answers.push(writer.change('unpin', at, decide));
-      else answers.push(writer.change(roll(2) === 0 ? 'removeReaction' : 'addReaction', at, decide));
+      else if (kind === 5 && roll(2) === 0) {
+        const { message_id, id: file } = must(files[roll(files.length)]); // some of them for the second time
+        answers.push(writer.change('detach', { ...at, id: message_id, attachment_ids: [file] }, decide));
+      } else answers.push(writer.change(roll(2) === 0 ? 'removeReaction' : 'addReaction', at, decide));
       if (roll(30) === 0) await answers.at(-1)?.catch(() => undefined); // ticks of many sizes
     }
     await within(Promise.allSettled(answers), 2 * DEADLINE_MS, 'the answers');
