@@ -42,8 +42,8 @@ environment wins. An empty variable counts as unset. All are checked together at
 stderr names the variable, what was given (never a secret's value) and what is allowed, and the server exits with 78.
 
 DB_* and REDIS_* are the parts of DATABASE_URL and REDIS_URL: give one form or the other, and of DB_* at least DB_HOST,
-DB_USER and DB_NAME. STORAGE_ENDPOINT and the like are refused where STORAGE_TYPE is \`local\`, so that a forgotten
-STORAGE_TYPE can't send attachments to the wrong place.
+DB_USER and DB_NAME. STORAGE_ENDPOINT and the like are refused where STORAGE_TYPE is \`local\`, and STORAGE_DIR where it
+isn't, so that a forgotten STORAGE_TYPE can't send attachments to the wrong place.
 
 ${sections.join('\n')}`;
 }

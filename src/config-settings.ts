@@ -126,6 +126,7 @@ export const SETTING_SECTIONS = {
   Redis: ['REDIS_URL', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_PASSWORD', 'REDIS_DB', 'REDIS_MODE'],
   'Attachment storage': [
     'STORAGE_TYPE',
+    'STORAGE_DIR',
     'STORAGE_ENDPOINT',
     'STORAGE_ACCESS_KEY',
     'STORAGE_SECRET_KEY',
@@ -176,7 +177,7 @@ export const SETTINGS = {
   DATA_DIR: preset(
     text('a path'),
     './data',
-    'Directory of the embedded database, local attachments and development secrets. One server a directory.',
+    'Directory of the embedded database, development secrets and, without STORAGE_DIR, local attachments. One server a directory.',
   ),
   PROCESSES: preset(
     integer(1, PROCESSES_MAX),
@@ -255,7 +256,12 @@ export const SETTINGS = {
   STORAGE_TYPE: preset(
     oneOf('local', 's3', 'minio'),
     'local',
-    'Where attachments live: `local` in DATA_DIR, `s3`, or `minio` (s3 with path-style addresses).',
+    'Where attachments live: `local` in STORAGE_DIR, `s3`, or `minio` (s3 with path-style addresses).',
+  ),
+  STORAGE_DIR: optional(
+    text('a path'),
+    'Directory of attachments with `local`. Several nodes need one that all of them share and write to.',
+    { defaultNote: 'attachments in DATA_DIR' },
   ),
   STORAGE_ENDPOINT: optional(endpoint, 'S3 server. Required with `minio`.', {
     defaultNote: 'AWS, by region',

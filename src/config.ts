@@ -2,7 +2,7 @@
  * The server's configuration: environment variables, validated as a whole at start against the one table in
  * `config-settings.ts`. Every mistake is named, not only the first.
  */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   defaultDbPoolSize,
@@ -79,7 +79,13 @@ export interface Config {
 }
 
 export type StorageConfig =
-  | { readonly type: 'local' }
+  | {
+      readonly type: 'local';
+      /** Absolute path. */
+      readonly directory: string;
+      /** Whether it lies in DATA_DIR, of which every server has one of its own. */
+      readonly isOwn: boolean;
+    }
   | {
       readonly type: 's3';
       /** URL without trailing slash; null is AWS. */
@@ -93,6 +99,7 @@ export type StorageConfig =
 
 type Values = { readonly [K in SettingName]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
 
+const OWN_STORAGE = 'attachments'; // in DATA_DIR
 const STORAGE_NEEDS = ['STORAGE_BUCKET', 'STORAGE_ACCESS_KEY', 'STORAGE_SECRET_KEY'] as const;
 
 /**
@@ -296,7 +303,14 @@ function readStorage(values: Values, mistakes: string[]): StorageConfig {
         `STORAGE_TYPE: is "local", yet ${useless.join(', ')} is given; allowed: s3 or minio with these, or none of these`,
       );
     }
-    return { type: 'local' };
+    const { STORAGE_DIR: given } = values;
+    const directory = resolve(given ?? join(values.DATA_DIR, OWN_STORAGE));
+    return { type: 'local', directory, isOwn: given === undefined };
+  }
+  if (values.STORAGE_DIR !== undefined) {
+    mistakes.push(
+      `STORAGE_DIR: is given, yet STORAGE_TYPE is "${values.STORAGE_TYPE}"; allowed: STORAGE_TYPE=local with it, or none of it`,
+    );
   }
   const needed =
     values.STORAGE_TYPE === 'minio' ? (['STORAGE_ENDPOINT', ...STORAGE_NEEDS] as const) : STORAGE_NEEDS;

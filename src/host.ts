@@ -15,6 +15,7 @@ export interface Host {
 /** Makes everything ready to serve, migrations included. @throws with everything undone */
 export async function startHost(config: Config, log: Logger): Promise<Host> {
   const lock = await lockDataDir(config.dataDir);
+  warnOfOwnStorage(config, log);
   const embedded =
     config.database === null
       ? await startEmbeddedPostgres({
@@ -36,4 +37,10 @@ export async function startHost(config: Config, log: Logger): Promise<Host> {
     await stop();
     throw error;
   }
+}
+
+/** Nodes that each keep their own files don't find one another's: uploads would seem lost by turns. */
+function warnOfOwnStorage({ redis, storage }: Config, log: Logger): void {
+  if (redis === null || storage.type !== 'local' || !storage.isOwn) return;
+  log.warn({ event: 'storage_not_shared', directory: storage.directory });
 }

@@ -1,11 +1,10 @@
-import { join } from 'node:path';
-import type { Config } from '../config.js';
+import type { Config, StorageConfig } from '../config.js';
 import { type GrantSigner, grantSigner } from './local-links.js';
 import { type LocalStorage, localStorage } from './local-storage.js';
 import { s3Links } from './s3-links.js';
 import type { LinkSigner, ObjectStorage } from './storage-port.js';
 
-const DIRECTORY = 'attachments'; // in DATA_DIR
+type LocalConfig = Extract<StorageConfig, { type: 'local' }>;
 
 /** The storage that the settings name. `local` is set where it is this server's own disk. */
 export async function openStorage(
@@ -13,7 +12,7 @@ export async function openStorage(
   jwtSecret: string,
 ): Promise<{ readonly storage: ObjectStorage & LinkSigner; readonly local: LocalStorage | null }> {
   if (config.storage.type === 'local') {
-    const local = openLocal(config, jwtSecret);
+    const local = openLocal(config.storage, config, jwtSecret);
     return { storage: local, local };
   }
   const { s3Storage } = await import('./s3-storage.js');
@@ -22,7 +21,8 @@ export async function openStorage(
 
 /** Only the links of that storage. */
 export function openLinks(config: Config, jwtSecret: string): LinkSigner {
-  return config.storage.type === 'local' ? openLocal(config, jwtSecret) : s3Links(config.storage);
+  const { storage } = config;
+  return storage.type === 'local' ? openLocal(storage, config, jwtSecret) : s3Links(storage);
 }
 
 /** Signs the links to local storage. */
@@ -30,7 +30,6 @@ export function linkSigner({ jwt }: Config, jwtSecret: string): GrantSigner {
   return grantSigner(jwtSecret, jwt.previousSecrets);
 }
 
-function openLocal(config: Config, jwtSecret: string): LocalStorage {
-  const { publicUrl } = config.attachments;
-  return localStorage(join(config.dataDir, DIRECTORY), linkSigner(config, jwtSecret), publicUrl);
+function openLocal({ directory }: LocalConfig, config: Config, jwtSecret: string): LocalStorage {
+  return localStorage(directory, linkSigner(config, jwtSecret), config.attachments.publicUrl);
 }

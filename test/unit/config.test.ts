@@ -28,7 +28,7 @@ describe('the configuration', () => {
       metrics: { host: '127.0.0.1', port: 9090 },
       database: null,
       redis: null,
-      storage: { type: 'local' },
+      storage: { type: 'local', directory: resolve('data/attachments'), isOwn: true },
       attachments: {
         allowedTypes: expect.arrayContaining(['image/png', 'audio/*', 'text/plain']),
         urlLifeMs: 900_000,
@@ -193,6 +193,19 @@ describe('the configuration', () => {
       'redis://:a%2Fb@r:6379/3',
     );
     expect(load({ REDIS_URL: 'rediss://r:1/2' }).redis?.url).toBe('rediss://r:1/2');
+  });
+
+  it('keeps local attachments in DATA_DIR or where STORAGE_DIR says, which means nothing to S3', () => {
+    expect(load({ DATA_DIR: '/var/lib/parley' }).storage).toEqual({
+      ...{ type: 'local', directory: '/var/lib/parley/attachments', isOwn: true },
+    });
+    expect(load({ STORAGE_DIR: 'files' }).storage).toEqual({
+      ...{ type: 'local', directory: resolve('files'), isOwn: false },
+    });
+    const s3 = { STORAGE_ACCESS_KEY: 'a', STORAGE_SECRET_KEY: 's', STORAGE_BUCKET: 'files' };
+    const mistakes = mistakesOf({ STORAGE_TYPE: 's3', STORAGE_DIR: '/files', ...s3 });
+    expect(mistakes).toHaveLength(1);
+    expect(mistakes[0]).toMatch(/^STORAGE_DIR: is given, yet STORAGE_TYPE is "s3"/);
   });
 
   it('takes S3 whole or not at all; minio is S3 with path-style addresses', () => {
