@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { access, type FileHandle, mkdir, open, opendir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { GrantSigner } from './local-links.js';
 import {
+  type ByteRange,
   type DirectPut,
   type LinkSigner,
   ObjectMissing,
@@ -15,12 +16,21 @@ import {
 
 /** Part of a direct upload: eight requests for the default largest attachment, each quickly repeated. */
 const PART_BYTES = 16 * 1_024 * 1_024;
-const READ_BYTES = 64 * 1_024; // one read of a file
+/** One read of a file. */
+export const READ_BYTES = 64 * 1_024;
+
+/** Gives the memory that the next piece of a file is read into. */
+export type NextPiece = () => Uint8Array | Promise<Uint8Array>;
 
 /** Where local storage answers its links, under the server's own address. */
 export const LINK_PATH = '/api/v1/files/';
 
 export interface LocalStorage extends ObjectStorage, LinkSigner {
+  /**
+   * Like {@link ObjectStorage.get}, but each piece lies in the memory that `into` gives for it, which is asked for only
+   * where there is more to read.
+   */
+  read(key: string, range: ByteRange | undefined, into: NextPiece): Promise<AsyncIterable<Uint8Array>>;
   /** Stores a part of a direct upload, like {@link ObjectStorage.put}. */
   putPart(key: string, upload_id: string, part: number, bytes: AsyncIterable<Uint8Array>): Promise<number>;
 }
@@ -76,6 +86,12 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
     }
   }
 
+  async function read(key: string, range: ByteRange | undefined, into: NextPiece) {
+    const size = await sizeOf(pathOf(key));
+    if (size === null) throw new ObjectMissing();
+    return pieces(pathOf(key), range ?? { start: 0, end: size - 1 }, into);
+  }
+
   return {
     put: (key, bytes) => write(key, pathOf(key), bytes),
     putPart: (key, upload_id, part, bytes) =>
@@ -86,11 +102,8 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
       return size === null ? null : { size };
     },
 
-    async get(key, range) {
-      const size = await sizeOf(pathOf(key));
-      if (size === null) throw new ObjectMissing();
-      return translated(createReadStream(pathOf(key), { ...range, highWaterMark: READ_BYTES }));
-    },
+    read,
+    get: (key, range) => read(key, range, freshPiece),
 
     async move(from, to) {
       try {
@@ -223,16 +236,38 @@ async function* guarded(bytes: AsyncIterable<Uint8Array>, failure: SourceFailure
   }
 }
 
-async function* translated(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+/** A range of a file, in pieces as large as the memory given for each. */
+async function* pieces(path: string, { start, end }: ByteRange, into: NextPiece): AsyncIterable<Uint8Array> {
+  const file = await open(path, 'r').catch(unavailable);
   try {
-    yield* bytes;
-  } catch (error) {
-    throw new StorageUnavailable(error);
+    for (let at = start; at <= end; ) {
+      const piece = await into();
+      const { bytesRead } = await file
+        .read(piece, 0, Math.min(piece.length, end - at + 1), at)
+        .catch(unavailable);
+      if (bytesRead === 0) throw new StorageUnavailable(new Error('a file is shorter than it was'));
+      at += bytesRead;
+      yield piece.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
 }
 
+function unavailable(error: unknown): never {
+  throw new StorageUnavailable(error);
+}
+
+function freshPiece(): Uint8Array {
+  return new Uint8Array(READ_BYTES);
+}
+
 async function* joined(paths: readonly string[]): AsyncIterable<Uint8Array> {
-  for (const path of paths) yield* translated(createReadStream(path, { highWaterMark: READ_BYTES }));
+  const piece = new Uint8Array(READ_BYTES); // written before the next is asked for
+  for (const path of paths) {
+    const { size } = await stat(path).catch(unavailable);
+    yield* pieces(path, { start: 0, end: size - 1 }, () => piece);
+  }
 }
 
 async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {

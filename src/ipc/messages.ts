@@ -311,7 +311,8 @@ export interface ShardStart {
 /**
  * Between the front and the transfer thread, which moves attachments' bytes. Every exchange has an `id` and ends with
  * `answer`, or after `content` with the last `bytes` or `broken`. Bytes come only as the receiver has given credit
- * for them (in bytes), so that a slow disk or client holds up its own exchange alone; they are transferred, not copied.
+ * for them (in bytes), so that a slow disk or client holds up its own exchange alone. Those of uploads are transferred; those
+ * of downloads lie in shared memory, which is written anew once their `pull` tells that they have gone to the socket.
  */
 export type ToTransfer =
   | ({ readonly t: 'http' } & Omit<Extract<ToShard, { t: 'http' }>, 't'>)
@@ -341,6 +342,7 @@ export type ToTransfer =
       readonly ifRange: string;
       readonly ifNoneMatch: string;
     }
+  /** Credit for so many bytes: a first one, and then one for each `bytes` that has gone to the socket. */
   | { readonly t: 'pull'; readonly id: number; readonly bytes: number }
   /** The client is gone, or has been answered: the exchange is over, nothing more is said of it. */
   | { readonly t: 'cancel'; readonly id: number }

@@ -1,7 +1,7 @@
 import type { Message } from '../protocol/model.js';
 import { METADATA_MAX_BYTES } from '../protocol/requests.js';
-import { shownAttachments } from './attachments.js';
 import type { Db, Tx } from './client.js';
+import { shownAttachments } from './shown-attachments.js';
 
 /** A message as {@link messageColumns} reads it. */
 export interface MessageRow {

@@ -1,4 +1,5 @@
 import type { GrantSigner } from '../attachments/local-links.js';
+import { type LocalStorage, type NextPiece, READ_BYTES } from '../attachments/local-storage.js';
 import { presentation } from '../attachments/presentation.js';
 import {
   type ByteRange,
@@ -11,7 +12,9 @@ import { Refusal } from '../protocol/errors.js';
 import type { AttachmentService } from '../rooms/attachment-service.js';
 import { parseRange } from './ranges.js';
 
-const AT_ONCE_MAX = 512; // each holds an open file and at most a window of bytes
+const AT_ONCE_MAX = 512; // each holds an open file and a ring
+const PIECES = 4; // of a download in flight; the front gives credit for as many
+const RINGS_KEPT_MAX = 16; // 4 MiB, for downloads to come
 
 const CACHE_S = 300; // a link is good for longer
 
@@ -32,6 +35,8 @@ export interface Downloads {
 
 interface Client {
   credit: number;
+  /** Pieces that haven't gone to the socket. */
+  inFlight: number;
   gone: boolean;
   wake: () => void;
 }
@@ -43,17 +48,25 @@ interface Served {
   readonly disposition: string;
 }
 
+/**
+ * A file goes through a ring of shared memory: a piece of it is written anew once the front has said that the piece went
+ * to the socket. With fresh memory for every piece, a gigabyte of it waits for the collectors of two threads.
+ */
 export function createDownloads(ports: {
-  readonly storage: ObjectStorage;
-  /** Local storage's links; null: storage has its own. */
-  readonly grants: GrantSigner | null;
+  /** Null: storage has links of its own, and gives out everything itself. */
+  readonly local: {
+    readonly storage: Pick<LocalStorage, 'head' | 'read'>;
+    readonly grants: GrantSigner;
+  } | null;
   /** A link for who may see the attachment. */
   readonly linkTo: (key: string, show: Pick<LinkOptions, 'type' | 'disposition' | 'method'>) => string;
   readonly attachments: AttachmentService;
   readonly post: (message: FromTransfer) => void;
 }): Downloads {
-  const { storage, grants, post } = ports;
+  const { local, post } = ports;
   const clients = new Map<number, Client>();
+  const rings = new Map<number, SharedArrayBuffer>(); // of what is in flight, also after the last piece was read
+  const free: SharedArrayBuffer[] = [];
 
   async function allowed(of: Download['of']): Promise<Served> {
     if ('attachment_id' in of) {
@@ -61,39 +74,51 @@ export function createDownloads(ports: {
       const { storage_key: key, file_size: size, file_name, file_type } = record;
       return { key, size, ...presentation(file_name, file_type) };
     }
-    const grant = grants?.read(of.token, Date.now()) ?? null;
-    if (grant?.op !== 'get') {
+    const grant = local?.grants.read(of.token, Date.now());
+    if (local === null || grant?.op !== 'get') {
       throw new Refusal('forbidden', { sentence: 'This link is not valid, or no longer.' });
     }
-    const found = await storage.head(grant.key);
+    const found = await local.storage.head(grant.key);
     if (found === null) throw new Refusal('not_found');
     return { key: grant.key, size: found.size, type: grant.type, disposition: grant.disposition };
   }
 
-  async function send(id: number, client: Client, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-    for await (const chunk of bytes) {
-      while (client.credit <= 0 && !client.gone) {
+  /** Gives one piece of a ring after the other, each when the client has room and what was in it has gone. */
+  function piecesOf(ring: SharedArrayBuffer, client: Client): NextPiece {
+    let given = 0;
+    return async () => {
+      while ((client.credit <= 0 || client.inFlight === PIECES) && !client.gone) {
         await new Promise<void>((resolve) => {
           client.wake = resolve;
         });
       }
+      return new Uint8Array(ring, (given++ % PIECES) * READ_BYTES, READ_BYTES);
+    };
+  }
+
+  async function send(id: number, client: Client, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    for await (const piece of bytes) {
       if (client.gone) return;
-      client.credit -= chunk.length;
-      post({ t: 'bytes', id, bytes: owned(chunk) });
+      client.credit -= piece.length;
+      client.inFlight++;
+      post({ t: 'bytes', id, bytes: piece });
     }
   }
 
   async function stream(
-    request: Download,
+    storage: Pick<LocalStorage, 'read'>,
+    { id }: Download,
     client: Client,
     served: Served,
     range: ByteRange | null,
   ): Promise<void> {
-    const { id } = request;
     const { key, size } = served;
-    const bytes = await storage.get(key, range ?? undefined).catch((error: unknown) => {
+    const ring = free.pop() ?? new SharedArrayBuffer(PIECES * READ_BYTES);
+    const read = storage.read(key, range ?? undefined, piecesOf(ring, client));
+    const bytes = await read.catch((error: unknown) => {
       throw error instanceof ObjectMissing ? new Refusal('not_found') : error;
     });
+    if (!client.gone) rings.set(id, ring);
     post({
       t: 'content',
       id,
@@ -107,6 +132,7 @@ export function createDownloads(ports: {
     try {
       await send(id, client, bytes);
     } catch {
+      rings.delete(id); // nobody says when the front has let go of it
       post({ t: 'broken', id });
     }
   }
@@ -128,7 +154,7 @@ export function createDownloads(ports: {
     const isCurrent = request.ifRange === '' || request.ifRange === etagOf(served.key);
     const range = isCurrent ? parseRange(request.range, served.size) : null;
     if (range === 'unsatisfiable') return { unsatisfiable: served.size };
-    await stream(request, client, served, range);
+    await stream(local.storage, request, client, served, range);
     return null;
   }
 
@@ -136,7 +162,7 @@ export function createDownloads(ports: {
     async download(request) {
       if (clients.size >= AT_ONCE_MAX) throw new Refusal('overloaded');
       // Known from the start: whoever leaves before the first byte must not be waited for.
-      const client: Client = { credit: 0, gone: false, wake: () => undefined };
+      const client: Client = { credit: 0, inFlight: 0, gone: false, wake: () => undefined };
       clients.set(request.id, client);
       try {
         return await serve(request, client);
@@ -148,10 +174,15 @@ export function createDownloads(ports: {
       const client = clients.get(id);
       if (client === undefined) return;
       client.credit += bytes;
+      if (client.inFlight > 0) client.inFlight--;
       client.wake();
     },
     cancel(id) {
+      const ring = rings.get(id);
+      rings.delete(id);
       const client = clients.get(id);
+      // While the file is being read the ring may still be written to: then it is left to the collector.
+      if (ring !== undefined && client === undefined && free.length < RINGS_KEPT_MAX) free.push(ring);
       if (client === undefined) return;
       client.gone = true;
       client.wake();

@@ -42,13 +42,10 @@ export async function runTransfer(start: TransferStart): Promise<void> {
       log.warn({ event: 'database_unavailable', ...request, cause: String(error.cause) });
     else log.error({ event: 'transfer_error', ...request, err: error });
   };
-  const post = (message: FromTransfer): void => {
-    const moved = 'bytes' in message && typeof message.bytes !== 'number' ? [message.bytes.buffer] : [];
-    port.postMessage(message, moved as ArrayBuffer[]);
-  };
+  const post = (message: FromTransfer): void => port.postMessage(message);
   const db = openDatabase(start.databaseUrl, TRANSFER_CONNECTIONS, 'parley-transfer');
   const { storage, local } = await openStorage(config, jwtSecret);
-  const grants = local === null ? null : linkSigner(config, jwtSecret);
+  const ownDisk = local === null ? null : { storage: local, grants: linkSigner(config, jwtSecret) };
   const store = attachmentStore(db);
   const collector = startCollector(store, storage, report);
   const { urlLifeMs, quotaBytes, allowedTypes } = config.attachments;
@@ -61,13 +58,12 @@ export async function runTransfer(start: TransferStart): Promise<void> {
     attachments,
     views,
     ingest,
-    local: local === null || grants === null ? null : { storage: local, grants },
+    local: ownDisk,
     post,
     left: collector.kick,
   });
   const downloads = createDownloads({
-    storage,
-    grants,
+    local: ownDisk,
     linkTo: (key, show) => storage.link(key, { ...show, lifeMs: urlLifeMs }),
     attachments,
     post,
