@@ -3,8 +3,11 @@ import { isUtf8 } from 'node:buffer';
 import { problem, Refusal } from '../protocol/errors.js';
 import { parseStrictJson } from '../protocol/strict-json.js';
 import type { Validate } from '../protocol/validate.js';
+import type { BodyBudget } from './body-budget.js';
 import type { Exchange } from './http-exchange.js';
 import { type Dropped, linger } from './unread-body.js';
+
+const PIECE_BYTES = 512; // what keeping a piece costs beside its bytes: a body may come one by one
 
 /** A request's body on its way. */
 export interface IncomingBody {
@@ -16,10 +19,10 @@ export interface IncomingBody {
 
 /**
  * Collects a request's body. Over the cap, declared or real, nothing of it is kept and the exchange is refused with 413.
- * Call it synchronously in the handler.
+ * Beyond the budget of all bodies it is refused with 503. Call it synchronously in the handler.
  *
  * @param contentLength the header: '' where the body's length isn't said
- * @param keep false: only counts, and gives an empty buffer
+ * @param budget what the pieces are taken from until the body is whole; null: only counts, and gives an empty buffer
  * @returns null where the declared length is over the cap
  */
 export function collectBody(
@@ -27,32 +30,48 @@ export function collectBody(
   exchange: Exchange,
   contentLength: string,
   capBytes: number,
-  keep: boolean,
+  budget: BodyBudget | null,
 ): IncomingBody | null {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  let held = 0;
   let ended = false;
   let dropped: Dropped | null = null;
-  const tooLarge = (unread: boolean): void => exchange.refuse(problem('payload_too_large'), { unread });
-  if (Number(contentLength) > capBytes) dropped = linger(tooLarge);
+  const refusal =
+    (code: 'payload_too_large' | 'overloaded') =>
+    (unread: boolean): void =>
+      exchange.refuse(problem(code), { unread });
+  const letGo = (): void => {
+    chunks.length = 0;
+    budget?.give(held);
+    held = 0;
+  };
+  if (Number(contentLength) > capBytes) dropped = linger(refusal('payload_too_large'));
   const isTooLarge = dropped !== null;
 
   const whole = new Promise<Buffer | null>((resolve) => {
-    exchange.whenAborted(() => resolve(null));
+    const end = (body: Buffer | null): void => {
+      letGo();
+      resolve(body);
+    };
+    exchange.whenAborted(() => end(null));
     res.onData((chunk, last) => {
       ended = last;
-      if (!exchange.isOpen()) return resolve(null);
-      if (dropped !== null) return dropped(chunk.byteLength, last);
-      bytes += chunk.byteLength;
-      if (bytes > capBytes) {
-        chunks.length = 0;
-        dropped = linger(tooLarge);
-        dropped(chunk.byteLength, last);
-        return resolve(null);
+      if (!exchange.isOpen()) return end(null);
+      const size = chunk.byteLength;
+      if (dropped !== null) return dropped(size, last);
+      bytes += size;
+      const isOver = bytes > capBytes;
+      if (isOver || budget?.take(size + PIECE_BYTES) === false) {
+        dropped = linger(refusal(isOver ? 'payload_too_large' : 'overloaded'));
+        dropped(size, last);
+        return end(null);
       }
-      // uWebSockets takes the chunk back when this returns: copy it.
-      if (keep && chunk.byteLength > 0) chunks.push(Buffer.from(new Uint8Array(chunk)));
-      if (last) resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+      if (budget !== null && size > 0) {
+        held += size + PIECE_BYTES;
+        chunks.push(Buffer.from(new Uint8Array(chunk))); // uWebSockets takes the chunk back when this returns
+      }
+      if (last) end(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
     });
   });
   return isTooLarge
@@ -60,6 +79,7 @@ export function collectBody(
     : {
         whole,
         early(answer) {
+          letGo();
           if (ended || contentLength !== '') answer(false);
           else dropped ??= linger(answer);
         },

@@ -10,6 +10,12 @@ import { validator } from '../protocol/validate.js';
 import { type AddressBlocks, blockedAddress } from './address-blocks.js';
 import { type AnswerPolicy, answerPolicy } from './answer-policy.js';
 import { attachmentRoutes, relay as relayTransfer } from './attachment-routes.js';
+import {
+  BODIES_OF_NOBODY_MAX_BYTES,
+  BODIES_OF_USERS_MAX_BYTES,
+  type BodyBudget,
+  bodyBudget,
+} from './body-budget.js';
 import { type AddressReader, addressReader } from './client-address.js';
 import type { Cors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
@@ -35,6 +41,7 @@ export interface HttpDeps {
 interface Context extends HttpDeps {
   readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
+  readonly bodies: Readonly<Record<'ofUsers' | 'ofNobody', BodyBudget>>;
   readonly limiters: Readonly<Record<Route['limit'] | 'upload' | 'anonymous', Limiter>>;
 }
 
@@ -66,6 +73,10 @@ export function createHttp(deps: HttpDeps): (app: TemplatedApp) => void {
     ...deps,
     policy: answerPolicy(config.allowedOrigins, config.isHttps),
     addressOf: addressReader(config.trustProxy),
+    bodies: {
+      ofUsers: bodyBudget(BODIES_OF_USERS_MAX_BYTES),
+      ofNobody: bodyBudget(BODIES_OF_NOBODY_MAX_BYTES),
+    },
     limiters: {
       rest: createLimiter({ perMinute: config.limits.restPerMinute }),
       auth: createLimiter({ perMinute: config.limits.authPerMinute }),
@@ -258,8 +269,8 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
       res,
       exchange,
       contentLength,
-      context.config.limits.maxBodyBytes,
-      validate !== null,
+      Math.min(route.bodyMaxBytes, context.config.limits.maxBodyBytes),
+      validate === null ? null : context.bodies[route.auth ? 'ofUsers' : 'ofNobody'],
     );
     if (body === null) return;
     run(exchange, head, body.whole).catch((error: unknown) =>

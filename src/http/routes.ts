@@ -46,6 +46,8 @@ export interface Route {
   /** False for the routes marked * in PROTOCOL §2. */
   readonly auth: boolean;
   readonly body: TSchema | null;
+  /** The largest body, in bytes, where MAX_BODY_BYTES says no less. */
+  readonly bodyMaxBytes: number;
   /** Whether the body may be left away: like `{}`. */
   readonly bodyOptional?: true;
   /** Whether the body is a multipart form with a file in the field `file`. */
@@ -109,8 +111,23 @@ const SignedIn = Type.Object({
 });
 
 type Told = Pick<Route, 'summary' | 'data'> &
-  Partial<Pick<Route, 'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional' | 'form' | 'content'>>;
-const common = { auth: true, limit: 'rest', statuses: [200], errors: [] } as const;
+  Partial<
+    Pick<
+      Route,
+      'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional' | 'bodyMaxBytes' | 'form' | 'content'
+    >
+  >;
+/** Room for every body that its schema takes, with each character written as an escape. */
+const BODY_MAX_BYTES = 32 * 1_024;
+/** 5,000 code points by two escapes are 60,000 bytes; and 4 KiB of metadata, escaped and spaced. */
+const MESSAGE_MAX_BYTES = 128 * 1_024;
+const common = {
+  auth: true,
+  bodyMaxBytes: BODY_MAX_BYTES,
+  limit: 'rest',
+  statuses: [200],
+  errors: [],
+} as const;
 
 function get(path: string, shard: Route['shard'], told: Told, query: TSchema | null = null): Route {
   return { method: 'get', path, shard, body: null, query, ...common, ...told };
@@ -338,6 +355,7 @@ export const ROUTES = {
       data: Message,
       statuses: [201, 200],
       errors: [...MEMBERS, 'muted', 'slow_mode', 'id_conflict'],
+      bodyMaxBytes: MESSAGE_MAX_BYTES,
     },
     SendBody,
   ),
@@ -369,7 +387,12 @@ export const ROUTES = {
     'patch',
     '/messages/:messageId',
     'any',
-    { summary: 'Edit a message (its author)', data: Message, errors: [...RANKED, 'muted'] },
+    {
+      summary: 'Edit a message (its author)',
+      data: Message,
+      errors: [...RANKED, 'muted'],
+      bodyMaxBytes: MESSAGE_MAX_BYTES,
+    },
     EditBody,
   ),
   delete_message: write('delete', '/messages/:messageId', 'any', {

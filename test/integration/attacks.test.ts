@@ -262,6 +262,36 @@ describe('connections', { timeout: 60_000 }, () => {
   });
 });
 
+test('bodies whose ends never come are kept up to a bound: the rest is refused, and users are served', {
+  timeout: 60_000,
+}, async () => {
+  const size = 32 * 1_024; // src/http/routes.ts
+  const head = `POST /api/v1/auth/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${size}\r\n\r\n`;
+  const statuses = new Map<string, number>();
+  const sockets: ReturnType<typeof connectTcp>[] = [];
+  for (let n = 0; n < 4_000; n++) {
+    const socket = connectTcp({ port: server.port, host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    socket.on('data', (answer: Buffer) => {
+      const status = answer.toString('latin1', 9, 12);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    });
+    socket.write(head);
+    socket.write(Buffer.alloc(size - 1, ' '));
+    sockets.push(socket);
+    if (n % 100 === 99) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await until(() => (statuses.get('503') ?? 0) > 0, 'refused bodies');
+  expect((await rest.send(victim.token, room, { content: 'meanwhile' })).status).toBe(201);
+  expect((await residentBytes()) - rssBefore).toBeLessThan(RSS_SLACK_BYTES);
+  for (const socket of sockets) socket.destroy();
+  await until(
+    async () => (await rest.login({ email: 'no@example.org', password: 'wrong word' })).status === 401,
+    'log-ins',
+  );
+  await expectServed();
+});
+
 describe('REST', { timeout: 60_000 }, () => {
   test('requests with tokens that are no good end in 429, and those with good ones go on', async () => {
     const statuses = new Map<number, number>();
