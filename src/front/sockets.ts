@@ -45,7 +45,7 @@ const SWEEP_MS = 1_000;
 const ANONYMOUS_FRAME_MAX_BYTES = 16 * 1024; // an `authenticate` is smaller; nothing else is worth parsing
 const BYE_SPREAD_MS = 5_000; // reconnects after a restart are spread over this time
 
-/** What a ping of the WebSocket protocol counts as. */
+/** What a ping of the WebSocket protocol counts as, or a pong: nobody need be sent an answer for it to cost time. */
 const PING: ClientFrame = { type: 'ping', room_id: null, ref: null, payload: {} };
 
 export interface Sockets {
@@ -297,6 +297,9 @@ export function createSockets(deps: {
     ping(ws: WebSocket<Socket>) {
       const socket = ws.getUserData(); // uWebSockets has answered it
       requests.admit(socket, PING);
+    },
+    pong(ws: WebSocket<Socket>) {
+      requests.admit(ws.getUserData(), PING);
     },
     drain(ws: WebSocket<Socket>) {
       const socket = ws.getUserData();
