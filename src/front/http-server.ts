@@ -16,7 +16,7 @@ import {
   type BodyBudget,
   bodyBudget,
 } from './body-budget.js';
-import { type AddressReader, addressReader } from './client-address.js';
+import { type AddressReader, addressReader, limitKey } from './client-address.js';
 import type { Cors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
 import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
@@ -149,7 +149,8 @@ function registerDocuments(
   const { openapi, asyncapi, page, pageHeaders } = apiDocuments();
   const serve = (path: string, answer: Answer): void =>
     on('get', path, (exchange, res, req) => {
-      const wait = context.limiters.anonymous.take(context.addressOf(res, req.getHeader('x-forwarded-for')));
+      const address = context.addressOf(res, req.getHeader('x-forwarded-for'));
+      const wait = context.limiters.anonymous.take(limitKey(address));
       if (wait === 0) exchange.answer(answer);
       else exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
     });
@@ -227,7 +228,8 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     if (over !== null && name !== 'send_message') {
       throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
     }
-    const { address, userAgent } = head;
+    const { userAgent } = head;
+    const address = limitKey(head.address);
     const params = checkParams(head.params);
     const query = readQuery(head.rawQuery);
     const bytes = await whenBody;
@@ -293,7 +295,7 @@ function authenticate(authorization: string, address: string, context: Context):
 
 /** @throws Refusal `rate_limited` */
 function countAnonymous(address: string, { limiters, metrics }: Context): void {
-  const wait = limiters.anonymous.take(address);
+  const wait = limiters.anonymous.take(limitKey(address));
   if (wait === 0) return;
   metrics.limited('rest');
   throw new Refusal('rate_limited', { retryAfterMs: wait });
@@ -307,7 +309,7 @@ function overLimit(
   { limiters }: Context,
 ): OverLimit | null {
   const byUser = caller === null ? 0 : limiters.rest.take(caller.user_id);
-  const byAddress = route.limit === 'auth' ? limiters.auth.take(address) : 0;
+  const byAddress = route.limit === 'auth' ? limiters.auth.take(limitKey(address)) : 0;
   const wait = Math.max(byUser, byAddress);
   return wait === 0 ? null : { retry_after_ms: wait };
 }

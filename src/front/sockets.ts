@@ -24,7 +24,7 @@ import {
 } from '../protocol/requests.js';
 import type { AddressBlocks } from './address-blocks.js';
 import { answerPolicy } from './answer-policy.js';
-import { addressReader } from './client-address.js';
+import { addressReader, limitKey } from './client-address.js';
 import { countConnections } from './connection-counts.js';
 import type { FrontMetrics, TokenCheck } from './ports.js';
 import { startPresence } from './presence-signals.js';
@@ -107,7 +107,7 @@ export function createSockets(deps: {
   }
 
   function tooMany(address: string, check: TokenCheck | null): boolean {
-    return check?.ok ? tooManyOf(check) : counts.tooMany(address, true);
+    return check?.ok ? tooManyOf(check) : counts.tooMany(limitKey(address), true);
   }
 
   function tooManyOf(check: TokenCheck & { readonly ok: true }): boolean {
@@ -159,7 +159,7 @@ export function createSockets(deps: {
       socket.caller = check.caller;
       socket.expiresAtMs = check.expiresAtMs;
     } else {
-      counts.identified(socket.address);
+      counts.identified(limitKey(socket.address));
       authenticated(socket, check.caller, check.expiresAtMs);
     }
   }
@@ -233,7 +233,7 @@ export function createSockets(deps: {
     socket.ws = ws;
     totals.opened++;
     sockets.set(socket.conn, socket);
-    counts.opened(socket.address, socket.caller === null);
+    counts.opened(limitKey(socket.address), socket.caller === null);
     if (socket.rejected) return close(socket, 'bad_token');
     const { caller, expiresAtMs } = socket;
     if (caller !== null) authenticated(socket, caller, expiresAtMs);
@@ -244,7 +244,7 @@ export function createSockets(deps: {
     socket.ws = null;
     closes.set(code, (closes.get(code) ?? 0) + 1);
     sockets.delete(socket.conn);
-    counts.closed(socket.address, socket.caller === null);
+    counts.closed(limitKey(socket.address), socket.caller === null);
     if (socket.caller !== null) {
       const mine = byUser.get(socket.caller.user_id);
       mine?.delete(socket);
@@ -259,7 +259,7 @@ export function createSockets(deps: {
     addressOf: addressReader(config.trustProxy),
     sessions: { check: (token) => deps.sessions().check(token) },
     blocked: deps.blocks.has,
-    full: (address) => counts.tooMany(address, false),
+    full: (address) => counts.tooMany(limitKey(address), false),
     tooMany,
     accepting: () => !leaving,
     make: ({ enc, address, check, rejected }) => ({

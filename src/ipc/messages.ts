@@ -57,6 +57,7 @@ export type ToShard =
       readonly query: unknown;
       readonly body: unknown;
       readonly caller: Caller | null;
+      /** The client's, as limits go by it. */
       readonly address: string;
       readonly userAgent: string;
       readonly over: OverLimit | null;
