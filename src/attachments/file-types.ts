@@ -27,7 +27,12 @@ export async function decideType(
 ): Promise<string> {
   const claim = claimed.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const type = (await markedType(sample)) ?? unmarkedType(sample, claim);
-  if (type === null || NEVER.test(type) || !allowed.some((pattern) => matches(type, pattern))) {
+  if (
+    type === null ||
+    NEVER.test(type) ||
+    isOtherKind(claim, type) ||
+    !allowed.some((pattern) => matches(type, pattern))
+  ) {
     throw new Refusal('unsupported_media_type', {
       field: 'file',
       sentence: 'This type of file is not accepted.',
@@ -36,9 +41,24 @@ export async function decideType(
   return type;
 }
 
+/**
+ * Whether a file is shown otherwise than its sender said: a picture that is none, or sound or film that is a picture.
+ * Sound and film share their containers, and some of these are marked as `application/…`.
+ */
+function isOtherKind(claim: string, type: string): boolean {
+  if (claim.startsWith('image/')) return !type.startsWith('image/');
+  return /^(?:audio|video)\//.test(claim) && type.startsWith('image/');
+}
+
+/** Text in UTF-16 begins as a frame of MPEG audio may, of a kind that nobody makes any more. */
+function isUtf16([first, second]: Uint8Array): boolean {
+  return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+}
+
 async function markedType(sample: Uint8Array): Promise<string | null> {
   try {
-    return (await fileTypeFromBuffer(sample))?.mime.split(';', 1)[0] ?? null;
+    const type = (await fileTypeFromBuffer(sample))?.mime.split(';', 1)[0] ?? null;
+    return type?.startsWith('audio/') && isUtf16(sample) ? null : type;
   } catch {
     return null; // a file that ends inside its own header
   }

@@ -17,7 +17,7 @@ import {
   type BodyBudget,
   bodyBudget,
 } from './body-budget.js';
-import { type AddressReader, addressReader } from './client-address.js';
+import { type AddressReader, addressReader, limitKey } from './client-address.js';
 import type { Cors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
 import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
@@ -160,7 +160,8 @@ function registerDocuments(
   const { openapi, asyncapi, page, pageHeaders } = apiDocuments();
   const serve = (path: string, answer: Answer): void =>
     on('get', path, (exchange, res, req) => {
-      const wait = context.limiters.anonymous.take(context.addressOf(res, req.getHeader('x-forwarded-for')));
+      const address = context.addressOf(res, req.getHeader('x-forwarded-for'));
+      const wait = context.limiters.anonymous.take(limitKey(address));
       if (wait === 0) return exchange.answer(answer);
       context.metrics.limited('rest');
       exchange.refuse(problem('rate_limited', { retryAfterMs: wait }));
@@ -255,7 +256,8 @@ function routeHandler(name: RouteName, route: Route, context: Context): Handler 
     if (over !== null && name !== 'send_message') {
       throw new Refusal('rate_limited', { retryAfterMs: over.retry_after_ms });
     }
-    const { address, userAgent, origin } = head;
+    const { userAgent, origin } = head;
+    const address = limitKey(head.address);
     const params = checkParams(head.params);
     const query = readQuery(head.rawQuery);
     const bytes = await whenBody;
@@ -322,7 +324,7 @@ function authenticate(authorization: string, address: string, context: Context):
 
 /** @throws Refusal `rate_limited` */
 function countAnonymous(address: string, context: Context): void {
-  refuseOver('rest', context.limiters.anonymous.take(address), context);
+  refuseOver('rest', context.limiters.anonymous.take(limitKey(address)), context);
 }
 
 /** Counts the request: a caller's by user, and those that try credentials by address, with or without a caller. */
@@ -333,7 +335,7 @@ function overLimit(
   { limiters }: Context,
 ): OverLimit | null {
   const byUser = caller === null ? 0 : limiters.rest.take(caller.user_id);
-  const byAddress = route.limit === 'auth' ? limiters.auth.take(address) : 0;
+  const byAddress = route.limit === 'auth' ? limiters.auth.take(limitKey(address)) : 0;
   const wait = Math.max(byUser, byAddress);
   return wait === 0 ? null : { retry_after_ms: wait };
 }

@@ -24,7 +24,7 @@ import {
 } from '../protocol/requests.js';
 import type { AddressBlocks } from './address-blocks.js';
 import { answerPolicy } from './answer-policy.js';
-import { addressReader } from './client-address.js';
+import { addressReader, limitKey } from './client-address.js';
 import { countConnections } from './connection-counts.js';
 import type { FrontMetrics, TokenCheck } from './ports.js';
 import { startPresence } from './presence-signals.js';
@@ -47,7 +47,7 @@ const SWEEP_MS = 1_000;
 const ANONYMOUS_FRAME_MAX_BYTES = 16 * 1024; // an `authenticate` is smaller; nothing else is worth parsing
 const BYE_SPREAD_MS = 5_000; // reconnects after a restart are spread over this time
 
-/** What a ping of the WebSocket protocol counts as. */
+/** What a ping of the WebSocket protocol counts as, or a pong: nobody need be sent an answer for it to cost time. */
 const PING: ClientFrame = { type: 'ping', room_id: null, ref: null, payload: {} };
 
 export interface Sockets {
@@ -130,7 +130,7 @@ export function createSockets(deps: {
   }
 
   function tooMany(address: string, check: TokenCheck | null): boolean {
-    return check?.ok ? tooManyOf(check) : counts.tooMany(address, true);
+    return check?.ok ? tooManyOf(check) : counts.tooMany(limitKey(address), true);
   }
 
   function tooManyOf(check: TokenCheck & { readonly ok: true }): boolean {
@@ -183,7 +183,7 @@ export function createSockets(deps: {
       socket.caller = check.caller;
       socket.expiresAtMs = check.expiresAtMs;
     } else {
-      counts.identified(socket.address);
+      counts.identified(limitKey(socket.address));
       authenticated(socket, check.caller, check.expiresAtMs);
     }
   }
@@ -257,7 +257,7 @@ export function createSockets(deps: {
     socket.ws = ws;
     totals.opened++;
     sockets.set(socket.conn, socket);
-    counts.opened(socket.address, socket.caller === null);
+    counts.opened(limitKey(socket.address), socket.caller === null);
     if (socket.rejected) return close(socket, 'bad_token');
     const { caller, expiresAtMs } = socket;
     if (caller !== null) authenticated(socket, caller, expiresAtMs);
@@ -268,7 +268,7 @@ export function createSockets(deps: {
     socket.ws = null;
     closes.set(code, (closes.get(code) ?? 0) + 1);
     sockets.delete(socket.conn);
-    counts.closed(socket.address, socket.caller === null);
+    counts.closed(limitKey(socket.address), socket.caller === null);
     if (socket.caller !== null) {
       const mine = byUser.get(socket.caller.user_id);
       mine?.delete(socket);
@@ -283,7 +283,7 @@ export function createSockets(deps: {
     addressOf: addressReader(config.trustProxy),
     sessions: { check: (token) => deps.sessions().check(token) },
     blocked: deps.blocks.has,
-    full: (address) => counts.tooMany(address, false),
+    full: (address) => counts.tooMany(limitKey(address), false),
     tooMany,
     limited: metrics.limited,
     accepting: () => !leaving,
@@ -322,6 +322,9 @@ export function createSockets(deps: {
     ping(ws: WebSocket<Socket>) {
       const socket = ws.getUserData(); // uWebSockets has answered it
       requests.admit(socket, PING);
+    },
+    pong(ws: WebSocket<Socket>) {
+      requests.admit(ws.getUserData(), PING);
     },
     drain(ws: WebSocket<Socket>) {
       const socket = ws.getUserData();

@@ -5,6 +5,7 @@ import { blockedAddress } from './address-blocks.js';
 import type { AnswerPolicy } from './answer-policy.js';
 import type { AddressReader } from './client-address.js';
 import { openExchange } from './http-exchange.js';
+import { isAmbiguousUpgrade } from './http-framing.js';
 import { bearerToken } from './http-request.js';
 import type { FrontMetrics, SessionRegistry, TokenCheck } from './ports.js';
 import type { Socket } from './socket.js';
@@ -43,6 +44,10 @@ export function upgradeHandler(deps: UpgradeDeps) {
     // uWebSockets closes some of the sockets that are upgraded after the handler has returned (#1928 there), so
     // nothing here may wait.
     const exchange = openExchange(res, req, deps.policy);
+    if (isAmbiguousUpgrade(req)) {
+      res.close();
+      return;
+    }
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
     const offer = readOffer(req.getHeader('sec-websocket-protocol'));

@@ -8,7 +8,7 @@ export interface HttpCall {
   readonly query: unknown;
   readonly body: unknown;
   readonly caller: Caller | null;
-  /** The client's address, through trusted proxies. */
+  /** The client's address, through trusted proxies, as limits go by it: of IPv6 its /64. */
   readonly address: string;
   readonly userAgent: string;
   /** Where the client has called the server, for links; '' where that isn't known. */

@@ -61,6 +61,7 @@ export type ToShard =
       readonly query: unknown;
       readonly body: unknown;
       readonly caller: Caller | null;
+      /** The client's, as limits go by it. */
       readonly address: string;
       readonly userAgent: string;
       /** Where the client has called the server, for links; '' where that isn't known. */

@@ -11,10 +11,13 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const COLON_NEXT = /\s*:/y;
+const NUMBER = /-?\d[\d.eE+-]*/y;
+const INTEGER = /^-?\d+$/;
 
 /**
  * Parses JSON more strictly than `JSON.parse`: refuses nesting deeper than {@link MAX_DEPTH} before parsing,
- * duplicate members, members named `__proto__`, U+0000 and lone surrogates in any string.
+ * duplicate members, members named `__proto__`, integers that a number can't hold, U+0000 and lone surrogates in any
+ * string.
  *
  * `JSON.parse` silently keeps the last of two equal members, so the text's colons outside of strings are
  * counted in one pass and compared with the members of the result; only a difference is looked into.
@@ -37,7 +40,9 @@ export function parseStrictJson(
     throw new Refusal('bad_request', { sentence: 'The body is not valid JSON.' });
   }
   decoded?.(value);
-  const seen = checkValue(value, '', 0);
+  const notes = { hasLarge: false };
+  const seen = checkValue(value, '', 0, notes);
+  if (notes.hasLarge) refuseRounded(text);
   if (seen !== members) {
     const duplicate = findDuplicate(text, checkDuplicatesIn);
     if (duplicate !== null) {
@@ -81,16 +86,23 @@ function endOfString(text: string, start: number): number {
 /**
  * Refuses text that PostgreSQL or UTF-8 can't hold, and `__proto__`, in a decoded value of either encoding.
  *
+ * @param notes is told of a number beyond what integers are exact to
  * @returns how many members all objects in the value have together
  * @throws Refusal `bad_request` with the dotted path of the culprit
  */
-export function checkValue(value: unknown, path: string, depth: number): number {
+export function checkValue(
+  value: unknown,
+  path: string,
+  depth: number,
+  notes?: { hasLarge: boolean },
+): number {
   if (typeof value === 'string') {
     checkText(value, path);
     return 0;
   }
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw new Refusal('bad_request', { field: path, sentence: 'Not a number.' });
+    if (notes !== undefined && Math.abs(value) > Number.MAX_SAFE_INTEGER) notes.hasLarge = true;
     return 0;
   }
   if (value === null || typeof value === 'boolean') return 0;
@@ -99,7 +111,7 @@ export function checkValue(value: unknown, path: string, depth: number): number 
   }
   let members = 0;
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) members += checkValue(value[i], `${path}.${i}`, depth + 1);
+    for (let i = 0; i < value.length; i++) members += checkValue(value[i], `${path}.${i}`, depth + 1, notes);
     return members;
   }
   for (const key of Object.keys(value)) {
@@ -108,9 +120,29 @@ export function checkValue(value: unknown, path: string, depth: number): number 
       throw new Refusal('bad_request', { field: memberPath, sentence: 'Unknown member: __proto__' });
     }
     checkText(key, memberPath);
-    members += 1 + checkValue((value as Record<string, unknown>)[key], memberPath, depth + 1);
+    members += 1 + checkValue((value as Record<string, unknown>)[key], memberPath, depth + 1, notes);
   }
   return members;
+}
+
+/**
+ * Refuses an integer that `JSON.parse` rounded: what is stored and sent on would be another one. Walks a text that is
+ * known to be valid JSON and to have a large number. A number with a fraction or an exponent is meant to be rounded.
+ */
+function refuseRounded(text: string): void {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === QUOTE) i = endOfString(text, i);
+    NUMBER.lastIndex = i;
+    const [number] = NUMBER.exec(text) ?? [];
+    if (number === undefined) continue;
+    if (INTEGER.test(number) && BigInt(number) !== BigInt(Number(number))) {
+      throw new Refusal('bad_request', {
+        sentence: `An integer beyond what a number holds exactly: ${number}`,
+      });
+    }
+    i += number.length - 1;
+  }
 }
 
 function checkText(text: string, path: string): void {

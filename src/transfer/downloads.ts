@@ -1,12 +1,7 @@
 import type { GrantSigner } from '../attachments/local-links.js';
 import { type LocalStorage, type NextPiece, READ_BYTES } from '../attachments/local-storage.js';
 import { presentation } from '../attachments/presentation.js';
-import {
-  type ByteRange,
-  type LinkOptions,
-  ObjectMissing,
-  type ObjectStorage,
-} from '../attachments/storage-port.js';
+import { type ByteRange, type LinkOptions, ObjectMissing } from '../attachments/storage-port.js';
 import type { FromTransfer, ToTransfer } from '../ipc/messages.js';
 import { Refusal } from '../protocol/errors.js';
 import type { AttachmentService } from '../rooms/attachment-service.js';
@@ -141,13 +136,13 @@ export function createDownloads(ports: {
     const served = await allowed(request.of);
     const { type, disposition } = served;
     const method = request.head ? 'HEAD' : 'GET';
-    if (grants === null) return { redirect: ports.linkTo(served.key, { type, disposition, method }) };
+    if (local === null) return { redirect: ports.linkTo(served.key, { type, disposition, method }) };
     if (isKnown(request.ifNoneMatch, etagOf(served.key))) {
       post({ t: 'content', id: request.id, status: 304, headers: cacheHeaders(served), length: 0 });
       return null;
     }
     if (request.head) {
-      if ((await storage.head(served.key)) === null) throw new Refusal('not_found');
+      if ((await local.storage.head(served.key)) === null) throw new Refusal('not_found');
       post({ t: 'content', id: request.id, status: 200, headers: headersOf(served), length: served.size });
       return null;
     }
@@ -212,11 +207,6 @@ function cacheHeaders({ key }: Served): Header[] {
 function isKnown(ifNoneMatch: string, etag: string): boolean {
   const known = ifNoneMatch.split(',').map((each) => each.trim().replace(/^W\//, ''));
   return known.includes(etag) || known.includes('*');
-}
-
-/** The bytes with a buffer of their own, which can be transferred: files are read into such, smaller pieces share one. */
-function owned(chunk: Uint8Array): Uint8Array {
-  return chunk.byteLength === chunk.buffer.byteLength ? chunk : Uint8Array.from(chunk);
 }
 
 /** What is under a key never changes. */

@@ -194,8 +194,10 @@ describe.each([
     const jpeg = await sharp(await picture())
       .jpeg()
       .toBuffer();
-    const attachment = dataOf(await upload(url, owner.token, room, { bytes: jpeg, type: 'video/mp4' }));
+    const attachment = dataOf(await upload(url, owner.token, room, { bytes: jpeg, type: 'image/png' }));
     expect(attachment.file_type).toBe('image/jpeg');
+    const other = await upload(url, owner.token, room, { bytes: jpeg, type: 'video/mp4' });
+    expect(other.body).toMatchObject({ code: 'unsupported_media_type' });
   });
 
   test.each(['../../etc/passwd', '..\\..\\boot.ini', '/etc/shadow', 'a"; filename="b.html', 'x'.repeat(255)])(

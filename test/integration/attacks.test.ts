@@ -116,9 +116,9 @@ describe('a flood of one socket is refused, closed with 4008, and others are ser
     await expectServed();
   });
 
-  test('pings of the WebSocket protocol', async () => {
+  test.each(['ping', 'pong'] as const)('%ss of the WebSocket protocol', async (frame) => {
     const client = await open(attacker);
-    for (let n = 0; n < COMMAND_BURST + 500; n++) client.socket.ping();
+    for (let n = 0; n < COMMAND_BURST + 500; n++) client.socket[frame]();
     expect((await within(client.closed, 20_000, 'the close')).code).toBe(4008);
     await expectServed();
   });

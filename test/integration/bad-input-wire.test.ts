@@ -67,6 +67,9 @@ function exchange(pieces: readonly (string | Buffer)[], answers = Number.POSITIV
 
 const LIVE = 'GET /api/v1/health/live HTTP/1.1\r\nhost: a\r\n';
 const LOGIN = 'POST /api/v1/auth/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n';
+const UPGRADE =
+  'GET /api/v1/ws HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n' +
+  'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 const SMUGGLED = 'GET /api/v1/health/live HTTP/1.1\r\nhost: a\r\n\r\n';
 const CHUNKED = `2\r\n{}\r\n0\r\n\r\n${SMUGGLED}`;
 
@@ -92,6 +95,16 @@ describe.concurrent('a request whose end can be read in two ways never lets anot
     ['a coding before chunked', `${LOGIN}transfer-encoding: gzip, chunked\r\n\r\n${CHUNKED}`],
     ['two codings', `${LOGIN}transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n${CHUNKED}`],
     ['a body on GET with two lengths', `${LIVE}content-length: 0\r\ncontent-length: 46\r\n\r\n`],
+    ['an empty length', `${LOGIN}content-length: \r\n\r\n{}`],
+    ['an empty coding', `${LOGIN}transfer-encoding: \r\n\r\n{}`],
+    ['two hosts', `${LIVE}host: b\r\n\r\n`],
+    ['two hosts on an unknown path', 'GET /x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n'],
+    ['an upgrade with two hosts', `${UPGRADE}host: a\r\nhost: b\r\n\r\n`],
+    [
+      'an upgrade of another origin, its host first',
+      `${UPGRADE}host: evil.example\r\nhost: a\r\norigin: https://evil.example\r\n\r\n`,
+    ],
+    ['an upgrade with a body', `${UPGRADE}host: a\r\ncontent-length: 10\r\n\r\n`],
     ['two hosts and a body', `${LOGIN}host: b\r\ncontent-length: 2\r\n\r\n{}`],
     [
       'a length on an unknown path',

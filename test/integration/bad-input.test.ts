@@ -115,6 +115,8 @@ describe('a bad body gets 400', () => {
     ['null', 'null', null],
     ['10,000 levels of arrays', `{"content":"a","metadata":{"a":${deep}}}`, null],
     ['10,000 levels that never close', `{"content":"a","metadata":${'{"a":'.repeat(10_000)}`, null],
+    ['an integer beyond 2^53', '{"content":"a","metadata":{"n":9007199254740993}}', null],
+    ['a negative one, in a list', '{"content":"a","metadata":{"n":[1e300,-9007199254740995]}}', null],
     ['__proto__', '{"content":"a","__proto__":{"admin":true}}', '__proto__'],
     ['__proto__ below', '{"content":"a","metadata":{"__proto__":1}}', 'metadata.__proto__'],
     ['__proto__ in disguise', '{"content":"a","\\u005f_proto__":{}}', '__proto__'],

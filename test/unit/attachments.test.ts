@@ -40,6 +40,32 @@ describe('types', () => {
     },
   );
 
+  test('HTML in UTF-16 is no sound, whatever it claims to be', async () => {
+    const little = Buffer.from('\ufeff<html><script>1</script>'.padEnd(200, ' '), 'utf16le');
+    for (const bytes of [little, Buffer.from(little).swap16()]) {
+      for (const claim of ['image/png', 'audio/mpeg', 'video/mp4', 'text/plain']) {
+        expect(await decideType(bytes, claim, ['*']).catch(({ message }: Error) => message)).toBe(
+          'unsupported_media_type',
+        );
+      }
+    }
+  });
+
+  test('a file of another kind than it claims to be is refused; sound may come as film', async () => {
+    const png = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
+    const webm = Buffer.from('1a45dfa39f4286810142f7810142f2810442f381084282847765626d', 'hex');
+    const decided = (bytes: Uint8Array, claim: string) =>
+      decideType(bytes, claim, ['*']).catch(({ message }: Error) => message);
+    expect(await decided(png, 'image/jpeg')).toBe('image/png');
+    expect(await decided(png, 'application/octet-stream')).toBe('image/png');
+    expect(await decided(png, 'audio/mpeg')).toBe('unsupported_media_type');
+    expect(await decided(webm, 'audio/webm')).toBe('video/webm');
+    expect(await decided(webm, 'image/png')).toBe('unsupported_media_type');
+    expect(await decided(Buffer.from('%PDF-1.7\n'.padEnd(200, 'x')), 'image/png')).toBe(
+      'unsupported_media_type',
+    );
+  });
+
   test('what is marked as a type that is not allowed is refused under any claim', async () => {
     const pdf = Buffer.from('%PDF-1.7\n'.padEnd(200, 'x'));
     for (const claim of ['image/png', 'text/plain', '']) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { forwardedAddress, normalAddress, trustedProxies } from '../../src/front/client-address.js';
+import { forwardedAddress, limitKey, normalAddress, trustedProxies } from '../../src/front/client-address.js';
 
 const trusted = trustedProxies(['10.0.0.0/8', '127.0.0.1', 'fd00::/8']);
 
@@ -29,3 +29,13 @@ test.each([
   ['fe80::1%eth0', null],
   ['localhost', null],
 ])('%s normalises to %s', (text, normal) => expect(normalAddress(text)).toBe(normal));
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['', ''],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+  ['2001:db8::9', '2001:db8:0:0::/64'],
+  ['2001:db8:0:1::', '2001:db8:0:1::/64'],
+  ['::1', '0:0:0:0::/64'],
+])('limits go for %s by %s', (address, key) => expect(limitKey(address)).toBe(key));
