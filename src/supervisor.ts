@@ -1,10 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { collectDefaultMetrics } from 'prom-client';
 import type { Host } from './host.js';
 import type { FromProcess, ProcessStart, ThreadMetrics, ToProcess } from './ipc/process-messages.js';
 import { createScrapes } from './ipc/scrapes.js';
 import { deferred } from './lib/deferred.js';
 import type { Logger } from './observability/logger.js';
+import { threadRegistry } from './observability/thread-metrics.js';
 
 /**
  * Several processes on one port (SO_REUSEPORT: the kernel deals out connections), each with a front and shards.
@@ -41,6 +43,9 @@ export async function supervise(options: {
   const { port, host, hubPath, log } = options;
   const { databaseUrl, jwtSecret } = host;
   const scrapes = createScrapes<readonly ThreadMetrics[]>();
+  const registry = threadRegistry('supervisor');
+  registry.setDefaultLabels({ process: 'supervisor', thread: 'supervisor' });
+  collectDefaultMetrics({ register: registry });
   let draining = false;
   const children: Child[] = [];
 
@@ -99,7 +104,7 @@ export async function supervise(options: {
     async metrics() {
       const up = children.filter(({ listening }) => listening);
       const answers = await scrapes.ask(up, ({ process: child }, id) => tell(child, { t: 'metrics', id }));
-      return answers.flat();
+      return [await registry.getMetricsAsJSON(), ...answers.flat()];
     },
     setLogLevel(level) {
       for (const child of children) tell(child.process, { t: 'log_level', level });

@@ -1,4 +1,4 @@
-import { type Dashboard, quantile, series, sumRate } from './panels.js';
+import { type Dashboard, medianAndTail, quantile, series, sumRate } from './panels.js';
 
 const ROUTES = 'route=~".*attachment.*"';
 
@@ -41,6 +41,43 @@ export const attachments: Dashboard = {
           queries: {
             '{{route}}': quantile(0.99, 'parley_http_request_seconds', { by: 'route', matchers: ROUTES }),
           },
+        },
+        {
+          title: 'Storage operations, p99',
+          shows: 'By name. `put` takes as long as whoever brings the bytes, `check` is the health check.',
+          red: '`check` and `head` slow: the storage itself, or the way to it. Runbook ParleyStorageDown.',
+          unit: 's',
+          queries: { '{{operation}}': quantile(0.99, 'parley_storage_seconds', { by: 'operation' }) },
+          redAbove: 2.5,
+        },
+        {
+          title: 'Storage operations by outcome',
+          shows: 'Operations a second. An object that isn’t there is an error too.',
+          red: 'Errors alone: find `storage_unavailable` in the log. Runbook ParleyStorageDown.',
+          unit: 'ops',
+          queries: { '{{outcome}}': sumRate('parley_storage_seconds_count', 'outcome') },
+        },
+        {
+          title: 'Uploads',
+          shows:
+            'Uploads a second through the server, by way and outcome: `form`, or `link` of local storage.',
+          red: '`error` near `ok`: see "REST answers by code" for the codes of `upload_attachment`.',
+          unit: 'ops',
+          queries: { '{{way}} {{outcome}}': sumRate('parley_upload_seconds_count', 'way, outcome') },
+        },
+        {
+          title: 'Duration of uploads',
+          shows: 'From an upload’s head to its answer; it takes as long as its client does.',
+          red: 'With steady sizes: the storage, or the network in. Runbook ParleyStorageDown.',
+          unit: 's',
+          queries: medianAndTail('parley_upload_seconds'),
+        },
+        {
+          title: 'Size of uploads',
+          shows: 'Bytes of the files that were stored.',
+          red: 'Large ones had better go to S3 directly (presign).',
+          unit: 'bytes',
+          queries: medianAndTail('parley_upload_bytes'),
         },
         {
           title: 'Transfer threads started again',

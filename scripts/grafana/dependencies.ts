@@ -60,9 +60,24 @@ export const dependencies: Dashboard = {
           red: 'Below 0.8 the working set has outgrown the cache, or a shard has just started.',
           unit: 'percentunit',
           queries: {
-            '{{cache}}': `${sumRate('parley_cache_lookups_total', 'cache', 'result="hit"')} / ${sumRate('parley_cache_lookups_total', 'cache')}`,
+            '{{cache}}': `${sumRate('parley_cache_lookups_total', 'cache', 'cache="standings",result="hit"')} / ${sumRate('parley_cache_lookups_total', 'cache', 'cache="standings"')}`,
           },
           redBelow: 0.8,
+        },
+        {
+          title: 'Lookups by cache',
+          shows:
+            'Lookups a second. Ids of recent messages are found when a client repeats a send, ended sessions when a token of one comes: misses are the rule.',
+          red: 'Many hits of `recent_ids`: clients repeat what was answered; see "Acknowledgement". Of `ended_sessions`: clients go on after a log-out.',
+          unit: 'ops',
+          queries: { '{{cache}} {{result}}': sumRate('parley_cache_lookups_total', 'cache, result') },
+        },
+        {
+          title: 'Entries by cache',
+          shows: 'What the caches hold. Their bounds: docs/limits.md.',
+          red: 'At its bound a cache forgets what is still wanted: see "Cache hits".',
+          unit: 'short',
+          queries: { '{{cache}}': `sum by (cache) (${series('parley_cache_entries')})` },
         },
       ],
     },

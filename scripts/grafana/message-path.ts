@@ -12,8 +12,9 @@ export const messagePath: Dashboard = {
       panels: [
         {
           title: 'Stages, median',
-          shows: '`to_shard`: front to shard. `wait`: for the batch before. `commit`: the statement.',
-          red: '`to_shard` grows when the front or the shard is busy, `wait` and `commit` when PostgreSQL is. Runbook ParleySlowAcks.',
+          shows:
+            '`to_shard`: front to shard. `admit`: may the sender? `wait`: for the batch before. `commit`: the statement. `publish`: back to the front. `deliver`: to the sockets. The last two are of batches.',
+          red: '`to_shard` and `publish` grow when the front or the shard is busy, `admit`, `wait` and `commit` when PostgreSQL is, `deliver` with the sockets of a room. Runbook ParleySlowAcks.',
           unit: 's',
           queries: { '{{stage}}': quantile(0.5, STAGES, { by: 'stage' }) },
           redAbove: 0.05,
@@ -52,6 +53,16 @@ export const messagePath: Dashboard = {
             '{{instance}} process {{process}} shard {{shard}}': series('parley_shard_requests_underway'),
           },
           redAbove: 6_000,
+        },
+        {
+          title: 'Credit used',
+          shows: 'Share of the requests that a shard may have under way. At 1 the front says `overloaded`.',
+          red: 'The shard is stuck or its database is. Runbook ParleyBacklog.',
+          unit: 'percentunit',
+          queries: {
+            '{{instance}} process {{process}} shard {{shard}}': `${series('parley_shard_requests_underway')} / ${series('parley_shard_credit_window')}`,
+          },
+          redAbove: 0.75,
         },
       ],
     },

@@ -1,5 +1,5 @@
 import { type Dashboard, medianAndTail, quantile, series, sumRate } from './panels.js';
-import { DELIVERY_GOAL, HTTP_GOAL } from './rules.js';
+import { DELIVERY_GOAL, HTTP_GOAL, OWN_FAULTS } from './rules.js';
 
 /** The first page: is it well, how much goes through it, how fast, and how full is it? */
 export const overview: Dashboard = {
@@ -138,6 +138,37 @@ export const overview: Dashboard = {
       ],
     },
     {
+      title: 'REST by route',
+      panels: [
+        {
+          title: 'Slowest routes, p99',
+          shows:
+            'The ten slowest. Log-ins and registrations hash passwords; uploads take as long as their clients.',
+          red: 'One route: its operation on the dashboard "PostgreSQL and Redis". All: "Busiest threads". Runbook ParleyDatabaseSlow.',
+          unit: 's',
+          queries: {
+            '{{route}}': `topk(10, ${quantile(0.99, 'parley_http_request_seconds', { by: 'route' })})`,
+          },
+        },
+        {
+          title: 'Routes that fail',
+          shows:
+            'Requests a second that the server failed itself (internal, overloaded, unavailable): the ten first routes.',
+          red: 'One route: find its `http_failed` or `shard_error` in the log. All: the database or a shard. Runbook ParleyErrorBudgetBurn.',
+          unit: 'reqps',
+          queries: { '{{route}}': `topk(10, ${failuresByRoute()})` },
+          redAbove: 1,
+        },
+        {
+          title: 'Requests by route',
+          shows: 'REST requests a second: the ten most frequent.',
+          red: 'One that rises alone is a client in a loop: see "Limits hit" on the message path.',
+          unit: 'reqps',
+          queries: { '{{route}}': `topk(10, ${sumRate('parley_http_request_seconds_count', 'route')})` },
+        },
+      ],
+    },
+    {
       title: 'Saturation',
       panels: [
         {
@@ -149,6 +180,28 @@ export const overview: Dashboard = {
             '{{instance}} process {{process}} {{thread}}': `max by (instance, process, thread) (${series('parley_event_loop_utilization_ratio')})`,
           },
           redAbove: 0.9,
+        },
+        {
+          title: 'CPU',
+          shows: 'Cores that each process uses.',
+          red: 'At the number of cores the machine or container is full: everything waits. Another node (docs/sizing.md). Runbook ParleyThreadFull.',
+          unit: 'short',
+          queries: {
+            '{{instance}} process {{process}}': sumRate('process_cpu_seconds_total', 'instance, process'),
+          },
+        },
+        {
+          title: 'Event loop lag, p99',
+          shows: 'How late timers fire in each thread, the worst second of fifteen.',
+          red: 'Without a full thread: something runs long without a pause, or the machine has too little CPU (docs/troubleshooting.md). Runbook ParleyThreadFull.',
+          unit: 's',
+          queries: {
+            '{{instance}} process {{process}} {{thread}}': series(
+              'parley_event_loop_lag_seconds',
+              'quantile="p99"',
+            ),
+          },
+          redAbove: 0.1,
         },
         {
           title: 'Memory',
@@ -174,3 +227,10 @@ export const overview: Dashboard = {
     },
   ],
 };
+
+/** By the server's own fault; 0 for a route that has never failed, too. */
+function failuresByRoute(): string {
+  const all = sumRate('parley_http_request_seconds_count', 'route');
+  const own = sumRate('parley_http_request_seconds_count', 'route', OWN_FAULTS);
+  return `(${own} or ${all} * 0)`;
+}

@@ -66,6 +66,15 @@ export const roomsAndSockets: Dashboard = {
           redAbove: 5,
         },
         {
+          title: 'Drops',
+          shows:
+            'Times a second that a socket’s full buffer swallowed events; a resync follows when it has drained.',
+          red: 'As for slow readers; a rise without resyncs are sockets that never drain. Runbook ParleySlowReaders.',
+          unit: 'ops',
+          queries: { drops: sumRate('parley_websocket_drops_total') },
+          redAbove: 50,
+        },
+        {
           title: 'Joins and resumes',
           shows:
             'Rooms joined afresh, rooms resumed from a rev, and messages replayed by resumes and syncs, a second.',

@@ -28,7 +28,7 @@ export interface Alert {
 }
 
 /** Codes by which the server says that it failed, rather than that the request was wrong. */
-const OWN_FAULTS = 'code=~"internal|overloaded|unavailable"';
+export const OWN_FAULTS = 'code=~"internal|overloaded|unavailable"';
 const BURN_WINDOWS = ['5m', '30m', '1h', '6h'];
 
 function failedShare(window: string): string {

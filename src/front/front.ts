@@ -20,7 +20,7 @@ const LINGER_MS = 200; // for close frames to leave
 
 export interface Front {
   readonly port: number;
-  /** The figures of the front and of every shard that answers in time. */
+  /** The figures of the front, and of every shard and the transfer thread that answer in time. */
   metrics(): Promise<readonly ThreadMetrics[]>;
   setLogLevel(level: string): void;
   /** Shows new connections the certificate that is in the files now; those that stand keep theirs. */
@@ -60,6 +60,7 @@ export async function startFront(options: {
     sockets,
     links: links(),
     transfer: present(parts.transfer),
+    sessions: present(parts.sessions),
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
@@ -73,7 +74,7 @@ export async function startFront(options: {
     log,
     solo: config.redis === null && options.hubPath === null,
   });
-  parts.links = startShards({ ...options, cpu, events: sockets.events });
+  parts.links = startShards({ ...options, cpu, events: sockets.events, stage: metrics.stage });
   const transfer = startTransfer({ ...options, cpu });
   parts.transfer = transfer;
   parts.sessions = createSessions([jwtSecret, ...config.jwt.previousSecrets], config.jwt.expirationMs);
@@ -116,7 +117,8 @@ export async function startFront(options: {
   return {
     port,
     async metrics() {
-      return [await metrics.registry.getMetricsAsJSON(), ...(await links().metrics())];
+      const others = await Promise.all([links().metrics(), transfer.metrics()]);
+      return [await metrics.registry.getMetricsAsJSON(), ...others.flat()];
     },
     setLogLevel(level) {
       log.level = level;

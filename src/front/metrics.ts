@@ -1,9 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import { registerCaches } from '../observability/cache-metrics.js';
+import { FRONT_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import { CLOSE_CODES, ERRORS } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
 import { type FrontMetrics, LIMITS } from './ports.js';
-import type { ShardLinks } from './shard-links.js';
+import type { Sessions } from './sessions.js';
+import { CREDIT_WINDOW, type ShardLinks } from './shard-links.js';
 import type { Sockets } from './sockets.js';
 import type { TransferLink } from './transfer-link.js';
 
@@ -11,7 +14,13 @@ import type { TransferLink } from './transfer-link.js';
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5];
 
 export function createFrontMetrics(
-  parts: () => { sockets: Sockets; links: ShardLinks; transfer: TransferLink; ready: boolean },
+  parts: () => {
+    sockets: Sockets;
+    links: ShardLinks;
+    transfer: TransferLink;
+    sessions: Sessions;
+    ready: boolean;
+  },
 ): FrontMetrics & { readonly registry: Registry } {
   const registry = threadRegistry('front');
   const registers = [registry];
@@ -81,9 +90,24 @@ export function createFrontMetrics(
   total('parley_websocket_bad_frames_total', 'Frames that could not be read.', (s) => s.totals.badFrames);
   total('parley_events_published_total', 'Events published to topics.', (s) => s.totals.published);
   total('parley_resyncs_total', 'Sockets told that they missed events.', (s) => s.totals.resyncs);
+  total(
+    'parley_websocket_drops_total',
+    'Times that a socket’s full buffer swallowed events, maybe several at once.',
+    (s) => s.totals.drops,
+  );
+  registerCaches(registers, { ended_sessions: () => parts().sessions.lookups() });
+  new Gauge({
+    name: 'parley_shard_credit_window',
+    help: 'Requests that a shard may have under way.',
+    labelNames: ['shard'],
+    registers,
+    collect() {
+      for (const shard of parts().links.underway().keys()) this.set({ shard: String(shard) }, CREDIT_WINDOW);
+    },
+  });
   new Gauge({
     name: 'parley_shard_requests_underway',
-    help: 'Requests a shard has yet to answer; its credit window is 8192.',
+    help: 'Requests a shard has yet to answer: the credit that is used of its window.',
     labelNames: ['shard'],
     registers,
     collect() {
@@ -206,6 +230,7 @@ export function createFrontMetrics(
 
   return {
     registry,
+    stage: stageTimes(registers, FRONT_STAGES),
     lost: (code) => lost.inc({ code }),
     http: (route, code, seconds) => http.observe({ route, code }, seconds),
     acknowledged: (seconds) => acknowledged.observe(seconds),

@@ -1,4 +1,5 @@
 import type { Caller, SharedTake, ToShard } from '../ipc/messages.js';
+import type { FRONT_STAGES } from '../observability/stage-times.js';
 import type { ErrorCode } from '../protocol/errors.js';
 
 /** What the parts of the front ask of each other. */
@@ -57,6 +58,8 @@ export interface FrontMetrics {
   acknowledged(seconds: number): void;
   /** A message went to its room's topics: since its shard took it into a batch, on whichever node. */
   delivered(seconds: number): void;
+  /** What a shard sent in one batch took so long to come here, or to be given to the sockets. */
+  stage(stage: (typeof FRONT_STAGES)[number], seconds: number): void;
   /** A frame that got no answer from a shard was answered with an error. */
   lost(code: ErrorCode): void;
   /** A request was refused by a limit. */

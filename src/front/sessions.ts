@@ -12,6 +12,8 @@ export interface Sessions extends SessionRegistry {
   end(ended: readonly EndedSession[]): readonly EndedSession[];
   /** What the watch over the database found; from the first time on, tokens are judged. */
   heard(ended: readonly EndedSession[]): readonly EndedSession[];
+  /** Of the ended sessions: tokens found to be of one, all others, and how many are kept. */
+  lookups(): { readonly hits: number; readonly misses: number; readonly entries: number };
   /** Resolves when tokens are judged. */
   readonly whenReady: Promise<void>;
 }
@@ -33,6 +35,7 @@ export function createSessions(
   /** Ends before this time are forgotten, so tokens from before it must be renewed. */
   let forgottenMs = 0;
   let heardAt = Number.NEGATIVE_INFINITY;
+  const lookups = { hits: 0, misses: 0 };
   let ready!: () => void;
   const whenReady = new Promise<void>((resolve) => {
     ready = resolve;
@@ -54,7 +57,11 @@ export function createSessions(
     check(token) {
       const verified = verifyAccessToken(token, ...jwtSecrets);
       if (!verified.ok) return verified;
-      if (gone.has(verified.caller.sid)) return { ok: false, code: 'unauthenticated' };
+      if (gone.has(verified.caller.sid)) {
+        lookups.hits++;
+        return { ok: false, code: 'unauthenticated' };
+      }
+      lookups.misses++;
       if (performance.now() - heardAt > limits.staleMs) return { ok: false, code: 'unavailable' };
       const { issuedAtMs } = verified;
       if (forgottenMs > 0 && issuedAtMs < forgottenMs + CLOCK_SKEW_MS)
@@ -67,6 +74,7 @@ export function createSessions(
       ready();
       return end(ended);
     },
+    lookups: () => ({ ...lookups, entries: gone.size }),
     whenReady,
   };
 }

@@ -14,11 +14,12 @@ import type {
 } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import { createScrapes } from '../ipc/scrapes.js';
+import { secondsSince } from '../lib/wall-clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { ErrorCode } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
 import type { CpuPool } from './cpu-pool.js';
-import type { ShardAnswer, ShardCall, ShardGateway } from './ports.js';
+import type { FrontMetrics, ShardAnswer, ShardCall, ShardGateway } from './ports.js';
 
 /**
  * The front's ends of the shards: credit, batching, and the supervision of the threads that Piscina holds.
@@ -26,14 +27,12 @@ import type { ShardAnswer, ShardCall, ShardGateway } from './ports.js';
  *   starting ──run──► up ──task rejects──► down (requests in flight: `unavailable`) ──RESTART_PAUSE_MS──► up
  *                      └──drain──► drained
  */
-const CREDIT_WINDOW = 8_192; // requests under way to one shard: most of a second at full rate (I11)
+export const CREDIT_WINDOW = 8_192; // requests under way to one shard: most of a second at full rate (I11)
 /**
  * What waits for a shard goes at the end of the event loop's turn, or earlier when it has become so many: a turn in which
  * thousands of sockets are readable takes long (libuv polls on while its list of 1,024 is full).
  */
 const FLUSH_AT = 64;
-/** Requests live until their commit: in a smaller one most of them would be copied into the old generation. */
-const YOUNG_GENERATION_MB = Number(process.env.YG ?? 64);
 const RESTART_PAUSE_MS = 100; // so that a shard that can't start doesn't spin
 
 export type FrameRequest = Extract<ToShard, { t: 'frame' }>;
@@ -127,8 +126,9 @@ export function startShards(options: {
   readonly cpu: CpuPool;
   readonly log: Logger;
   readonly events: ShardEvents;
+  readonly stage: FrontMetrics['stage'];
 }): ShardLinks {
-  const { config, cpu, log, events } = options;
+  const { config, cpu, log, events, stage } = options;
   const pool = new Piscina<ShardStart, void>({
     // dist/src/front/shard-links.js → dist/workers/shard.js
     filename: fileURLToPath(new URL('../../workers/shard.js', import.meta.url)),
@@ -137,7 +137,6 @@ export function startShards(options: {
     maxThreads: config.shards,
     concurrentTasksPerWorker: 1,
     atomics: 'disabled', // a thread that waits in Atomics would never serve its port
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
   pool.on('error', (error) => log.error({ event: 'shard_pool_error', err: error }));
   const nodeId = randomUUID();
@@ -240,12 +239,15 @@ export function startShards(options: {
   }
 
   function receive(link: Link, batch: ShardBatch): void {
-    const { slab } = batch;
+    const { slab, at } = batch;
+    const begun = performance.now();
+    if (slab !== null) stage('publish', secondsSince(at));
     const view = ([offset, length]: Slice) => {
       if (slab === null) throw new Error('a slice without a slab');
       return new Uint8Array(slab, offset, length);
     };
     for (const message of batch.messages) dispatch(link, message, view);
+    if (slab !== null) stage('deliver', (performance.now() - begun) / 1_000);
   }
 
   function dispatch(link: Link, message: ToFront, view: (slice: Slice) => Uint8Array): void {

@@ -61,7 +61,7 @@ export interface Sockets {
   counts(): { json: number; msgpack: number; topics: number; slow: number; present: number };
   readonly closes: Map<number, number>;
   readonly totals: Record<
-    'opened' | 'framesIn' | 'framesOut' | 'badFrames' | 'published' | 'resyncs',
+    'opened' | 'framesIn' | 'framesOut' | 'badFrames' | 'published' | 'resyncs' | 'drops',
     number
   >;
 }
@@ -102,7 +102,7 @@ export function createSockets(deps: {
     isHere: (user_id) => byUser.has(user_id),
   });
   const closes = new Map<number, number>();
-  const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0 };
+  const totals = { opened: 0, framesIn: 0, framesOut: 0, badFrames: 0, published: 0, resyncs: 0, drops: 0 };
   let lastConn = 0;
   let leaving = false;
 
@@ -317,6 +317,7 @@ export function createSockets(deps: {
     message: (ws: WebSocket<Socket>, bytes: ArrayBuffer, isBinary: boolean) =>
       receive(ws.getUserData(), bytes, isBinary),
     dropped(ws: WebSocket<Socket>) {
+      totals.drops++;
       ws.getUserData().missedSince ??= performance.now();
     },
     ping(ws: WebSocket<Socket>) {

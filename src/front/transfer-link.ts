@@ -3,6 +3,8 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Config } from '../config.js';
 import type { FromTransfer, ToTransfer, TransferStart } from '../ipc/messages.js';
+import type { ThreadMetrics } from '../ipc/process-messages.js';
+import { createScrapes } from '../ipc/scrapes.js';
 import type { Logger } from '../observability/logger.js';
 import { ERRORS, type ErrorCode, problem } from '../protocol/errors.js';
 import type { CpuPool } from './cpu-pool.js';
@@ -50,6 +52,8 @@ export interface TransferLink {
   underway(): number;
   /** Bytes to and from storage through this server, and threads started again; only rising. */
   readonly totals: Readonly<Record<'bytesIn' | 'bytesOut' | 'restarts', number>>;
+  /** The thread's figures; none where it doesn't answer in time. */
+  metrics(): Promise<readonly ThreadMetrics[]>;
   drain(): Promise<void>;
   close(): Promise<void>;
 }
@@ -76,6 +80,7 @@ export function startTransfer(options: {
   const exchanges = new Map<number, TransferEvents>();
   let port: MessagePort | null = null;
   const totals = { bytesIn: 0, bytesOut: 0, restarts: 0 };
+  const scrapes = createScrapes<ThreadMetrics>();
   let lastId = 0;
   let storageUp = true;
   let closing = false;
@@ -142,6 +147,8 @@ export function startTransfer(options: {
       case 'transfer_stats':
         storageUp = message.storage_up;
         return;
+      case 'metrics':
+        return scrapes.answered(message.id, message.metrics);
       case 'drained':
         onDrained?.();
         return;
@@ -189,6 +196,7 @@ export function startTransfer(options: {
     storageUp: () => storageUp && port !== null,
     underway: () => exchanges.size,
     totals,
+    metrics: () => scrapes.ask(port === null ? [] : [port], (_port, id) => send({ t: 'metrics', id })),
     async drain() {
       closing = true;
       if (port === null) return;

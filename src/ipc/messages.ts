@@ -290,6 +290,8 @@ export interface ShardStats {
 }
 
 export interface ShardBatch {
+  /** When its first message was put into it: epoch ms with fractions. */
+  readonly at: number;
   readonly messages: readonly ToFront[];
   readonly slab: ArrayBuffer | null;
 }
@@ -347,7 +349,7 @@ export type ToTransfer =
   | { readonly t: 'pull'; readonly id: number; readonly bytes: number }
   /** The client is gone, or has been answered: the exchange is over, nothing more is said of it. */
   | { readonly t: 'cancel'; readonly id: number }
-  | Extract<ToShard, { t: 'cpu_done' | 'crash' | 'drain' | 'log_level' }>;
+  | Extract<ToShard, { t: 'cpu_done' | 'crash' | 'drain' | 'log_level' | 'metrics' }>;
 
 export type FromTransfer =
   | {
@@ -373,7 +375,7 @@ export type FromTransfer =
   /** No more bytes will come, though some were promised. */
   | { readonly t: 'broken'; readonly id: number }
   | { readonly t: 'transfer_stats'; readonly storage_up: boolean }
-  | Extract<ToFront, { t: 'cpu' | 'drained' }>;
+  | Extract<ToFront, { t: 'cpu' | 'drained' | 'metrics' }>;
 
 /** What the transfer thread is started with. */
 export type TransferStart = Pick<ShardStart, 'config' | 'databaseUrl' | 'jwtSecret' | 'index' | 'port'>;

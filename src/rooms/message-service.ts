@@ -60,6 +60,8 @@ export interface MessageService {
   detach(author: Author, room_id: RoomId, id: MessageId, attachment_id: AttachmentId): Promise<Changed>;
   /** Refuses whoever may not read the room's messages. */
   checkReader(author: Author, room_id: RoomId): Promise<void>;
+  /** Of the ids that clients gave: how many were known here, weren't, and how many are. */
+  recent(): { readonly hits: number; readonly misses: number; readonly entries: number };
 }
 
 export function createMessageService(ports: {
@@ -67,9 +69,12 @@ export function createMessageService(ports: {
   readonly admission: Admission;
   readonly writer: BatchWriter;
   readonly slowMode: SlowMode;
+  /** A message goes to its batch; seconds since it came. */
+  readonly admitted?: (seconds: number) => void;
 }): MessageService {
-  const { log, admission, writer, slowMode } = ports;
+  const { log, admission, writer, slowMode, admitted = () => undefined } = ports;
   const recent = new LRUCache<MessageId, KnownMessage>({ max: RECENT_IDS_MAX });
+  const lookups = { hits: 0, misses: 0 };
   const underway = new Map<MessageId, { readonly order: SendOrder; readonly result: Promise<SendResult> }>();
 
   async function standingOf(room_id: RoomId, user_id: UserId): Promise<Standing> {
@@ -117,7 +122,9 @@ export function createMessageService(ports: {
     }
   }
 
-  async function write(order: SendOrder): Promise<SendResult> {
+  /** @param begun when it came, by `performance.now()` */
+  async function write(order: SendOrder, begun: number): Promise<SendResult> {
+    admitted((performance.now() - begun) / 1_000);
     const outcome = await writeOrKnow(order);
     if ('exists' in outcome) {
       recent.set(order.id, outcome.exists);
@@ -145,12 +152,17 @@ export function createMessageService(ports: {
   }
 
   /** Slow mode is asked only for what isn't the repeat of something accepted: that would take a slot for nothing. */
-  async function writeInSlot(order: SendOrder, hasOwnId: boolean, standing: Standing): Promise<SendResult> {
+  async function writeInSlot(
+    order: SendOrder,
+    hasOwnId: boolean,
+    standing: Standing,
+    begun: number,
+  ): Promise<SendResult> {
     const known = await logged(order, hasOwnId);
     if (known !== undefined) return repeatOf(known, order);
     const { id: message_id, room_id, user_id } = order;
     const absent = () => new Refusal(canRead({ ...standing, role: null }) ?? 'not_a_member');
-    return slowMode.run({ room_id, user_id, message_id }, absent, () => write(order));
+    return slowMode.run({ room_id, user_id, message_id }, absent, () => write(order, begun));
   }
 
   /** Over the limit nobody is told more than that, whatever else would be against it. */
@@ -172,10 +184,15 @@ export function createMessageService(ports: {
     body: SendBody,
     over: number | null,
   ): Promise<SendResult> {
+    const begun = performance.now();
     const order = orderOf(author, room_id, body);
     if (body.id !== undefined) {
       const first = repeat(order);
-      if (first !== null) return first;
+      if (first !== null) {
+        lookups.hits++;
+        return first;
+      }
+      lookups.misses++;
     }
     const found = admission.of(room_id, author.user_id);
     const standing = found instanceof Promise ? await inTime(found) : found;
@@ -187,7 +204,9 @@ export function createMessageService(ports: {
     const second = repeat(order); // it may have come while the standing was read
     if (second !== null) return second;
     const named = { ...order, username: standing.username };
-    const result = isSlowed(standing) ? writeInSlot(named, body.id !== undefined, standing) : write(named);
+    const result = isSlowed(standing)
+      ? writeInSlot(named, body.id !== undefined, standing, begun)
+      : write(named, begun);
     if (body.id !== undefined) {
       underway.set(order.id, { order, result });
       const done = () => underway.delete(order.id);
@@ -247,6 +266,8 @@ export function createMessageService(ports: {
     async checkReader(author, room_id) {
       enforce(canRead(await standingOf(room_id, author.user_id)));
     },
+
+    recent: () => ({ ...lookups, entries: recent.size }),
   };
 }
 

@@ -1,12 +1,15 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.js';
 import type { Route } from '../http/routes.js';
+import { type CacheFigures, registerCaches } from '../observability/cache-metrics.js';
+import { SHARD_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import type { CallMeter } from '../observability/timed.js';
 import { ERRORS, type ErrorCode } from '../protocol/errors.js';
 import type { Admission } from '../rooms/admission.js';
 import type { BatchWriter } from '../rooms/batch-writer.js';
 import type { Joins } from '../rooms/joins.js';
+import type { MessageService } from '../rooms/message-service.js';
 import type { Sequencer } from '../rooms/sequencer.js';
 import type { RequestLimits } from './request-limits.js';
 
@@ -20,6 +23,8 @@ export interface ShardMetrics {
   readonly batch: (kind: string, size: number, seconds: number, waits: readonly number[]) => void;
   /** A request arrived. @param seconds since the front received it */
   readonly arrived: (seconds: number) => void;
+  /** A message goes to its batch. @param seconds since it was begun with */
+  readonly admitted: (seconds: number) => void;
   /** Times the operations of the store, and counts those under way. */
   readonly queried: CallMeter;
   /** A frame was answered with an error. */
@@ -35,21 +40,15 @@ export interface ShardTotals {
   /** Series name without `parley_` and `_total` → help and value. */
   readonly counters: Readonly<Record<string, readonly [help: string, read: () => number]>>;
   readonly gauges: Readonly<Record<string, readonly [help: string, read: () => number]>>;
-  /** Cache → hits and misses. */
-  readonly caches: Readonly<Record<string, () => { hits: number; misses: number }>>;
+  /** Cache → hits and misses so far, and what it holds now. */
+  readonly caches: Readonly<Record<string, () => CacheFigures>>;
 }
 
 export function createShardMetrics(of: { process: number; shard: number; poolSize: number }): ShardMetrics {
   const registry = threadRegistry(`shard-${of.shard}`);
   registry.setDefaultLabels({ process: String(of.process), thread: `shard-${of.shard}` });
   const registers = [registry];
-  const stage = new Histogram({
-    name: 'parley_message_stage_seconds',
-    help: 'Where a message’s time goes: `to_shard` from the front to its shard, `wait` for the batch before, `commit` in the statement.',
-    labelNames: ['stage'],
-    buckets: LATENCY_BUCKETS,
-    registers,
-  });
+  const stage = stageTimes(registers, SHARD_STAGES);
   const size = new Histogram({
     name: 'parley_batch_size',
     help: 'Changes committed in one statement, by kind.',
@@ -99,10 +98,11 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
     batch(kind, count, seconds, waits) {
       size.observe({ kind }, count);
       changes.inc({ kind }, count);
-      stage.observe({ stage: 'commit' }, seconds);
-      for (const wait of waits) stage.observe({ stage: 'wait' }, wait);
+      stage('commit', seconds);
+      for (const wait of waits) stage('wait', wait);
     },
-    arrived: (seconds) => stage.observe({ stage: 'to_shard' }, seconds),
+    arrived: (seconds) => stage('to_shard', seconds),
+    admitted: (seconds) => stage('admit', seconds),
     queried: {
       begun: () => underway.inc(),
       ended(operation, ok, seconds) {
@@ -138,33 +138,21 @@ function registerTotals(registers: Registry[], { counters, gauges, caches }: Sha
       },
     });
   }
-  new Counter({
-    name: 'parley_cache_lookups_total',
-    help: 'Lookups in a cache, by cache and by `hit` or `miss`.',
-    labelNames: ['cache', 'result'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [cache, read] of Object.entries(caches)) {
-        const { hits, misses } = read();
-        this.inc({ cache, result: 'hit' }, hits);
-        this.inc({ cache, result: 'miss' }, misses);
-      }
-    },
-  });
+  registerCaches(registers, caches);
 }
 
 /** What a shard's parts count by themselves. */
 export function shardTotals(parts: {
   readonly sequencer: Sequencer;
   readonly admission: Admission;
+  readonly messages: MessageService;
   readonly writer: BatchWriter;
   readonly joins: Joins;
   readonly bus: Bus;
   readonly log: { leftOut(): number };
   readonly limits: RequestLimits;
 }): ShardTotals {
-  const { sequencer, admission, writer, joins, bus, log, limits } = parts;
+  const { sequencer, admission, messages, writer, joins, bus, log, limits } = parts;
   return {
     counters: {
       gaps_filled: [
@@ -200,6 +188,9 @@ export function shardTotals(parts: {
       bus_healthy: ['Whether entries pass between nodes, 1 or 0.', () => Number(bus.healthy())],
       bus_lag_seconds: ['How long the last entry of another node took.', () => bus.stats().lagMs / 1_000],
     },
-    caches: { standings: () => admission.lookups },
+    caches: {
+      standings: () => ({ ...admission.lookups, entries: admission.size }),
+      recent_ids: messages.recent,
+    },
   };
 }

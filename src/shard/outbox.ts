@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { Slice, ToFront } from '../ipc/messages.js';
+import type { ShardBatch, Slice, ToFront } from '../ipc/messages.js';
+import { wallClockMs } from '../lib/wall-clock.js';
 
 const SLAB_MAX_BYTES = 1024 * 1024; // a batch this large goes at once rather than at the turn's end
 
@@ -16,22 +17,24 @@ export function createOutbox(port: MessagePort): Outbox {
   let chunks: (string | Uint8Array)[] = [];
   let size = 0;
   let scheduled = false;
+  let at = 0;
 
   function flush(): void {
     scheduled = false;
     if (messages.length === 0) return;
     const slab = size === 0 ? null : Buffer.allocUnsafeSlow(size);
     if (slab !== null) {
-      let at = 0;
+      let end = 0;
       for (const chunk of chunks) {
-        if (typeof chunk === 'string') at += slab.write(chunk, at);
+        if (typeof chunk === 'string') end += slab.write(chunk, end);
         else {
-          slab.set(chunk, at);
-          at += chunk.length;
+          slab.set(chunk, end);
+          end += chunk.length;
         }
       }
     }
-    port.postMessage({ messages, slab: slab?.buffer ?? null }, slab === null ? [] : [slab.buffer]);
+    const batch: ShardBatch = { at, messages, slab: slab?.buffer ?? null };
+    port.postMessage(batch, slab === null ? [] : [slab.buffer]);
     messages = [];
     chunks = [];
     size = 0;
@@ -46,7 +49,7 @@ export function createOutbox(port: MessagePort): Outbox {
       return slice;
     },
     post(message) {
-      messages.push(message);
+      if (messages.push(message) === 1) at = wallClockMs();
       if (size >= SLAB_MAX_BYTES) flush();
       else if (!scheduled) {
         scheduled = true;

@@ -132,7 +132,13 @@ export async function runShard(start: ShardStart): Promise<void> {
   const writer = createBatchWriter(messagesLog, committed, report, metrics.batch);
   const admission = createAdmission(timed(standingReader(db), metrics.queried));
   const slowMode = createSlowMode(slowModeStore(db), report);
-  const messages = createMessageService({ log: messagesLog, admission, writer, slowMode });
+  const messages = createMessageService({
+    log: messagesLog,
+    admission,
+    writer,
+    slowMode,
+    admitted: metrics.admitted,
+  });
   const joinReader = timed({ joinStates: joinStates.bind(null, db) }, metrics.queried);
   const reader = timed(
     {
@@ -390,7 +396,9 @@ export async function runShard(start: ShardStart): Promise<void> {
     outbox.post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
   }
 
-  metrics.watch(shardTotals({ sequencer, admission, writer, joins, bus, limits, log: { leftOut } }));
+  metrics.watch(
+    shardTotals({ sequencer, admission, messages, writer, joins, bus, limits, log: { leftOut } }),
+  );
 
   let databaseUp = true;
   let utilization = performance.eventLoopUtilization();

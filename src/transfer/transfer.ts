@@ -8,6 +8,7 @@ import type { HttpHandler } from '../http/types.js';
 import type { FromTransfer, ToTransfer, TransferStart } from '../ipc/messages.js';
 import { withDeadline } from '../lib/deadline.js';
 import { createLogger } from '../observability/logger.js';
+import { timed } from '../observability/timed.js';
 import { ERRORS, Refusal } from '../protocol/errors.js';
 import type { PresignBody } from '../protocol/requests.js';
 import { startCollector } from '../rooms/attachment-collector.js';
@@ -20,6 +21,7 @@ import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../st
 import { standingReader } from '../store/standings.js';
 import { createDownloads } from './downloads.js';
 import { createIngest, UselessUpload } from './ingest.js';
+import { createTransferMetrics } from './metrics.js';
 import { ClientGone, createUploads } from './uploads.js';
 
 const CHECK_EVERY_MS = 3_000; // health is as old as that
@@ -44,7 +46,10 @@ export async function runTransfer(start: TransferStart): Promise<void> {
   };
   const post = (message: FromTransfer): void => port.postMessage(message);
   const db = openDatabase(start.databaseUrl, TRANSFER_CONNECTIONS, 'parley-transfer');
-  const { storage, local } = await openStorage(config, jwtSecret);
+  const metrics = createTransferMetrics(start.index);
+  const opened = await openStorage(config, jwtSecret);
+  const local = opened.local === null ? null : timed(opened.local, metrics.stored);
+  const storage = local ?? timed(opened.storage, metrics.stored);
   const ownDisk = local === null ? null : { storage: local, grants: linkSigner(config, jwtSecret) };
   const store = attachmentStore(db);
   const collector = startCollector(store, storage, report);
@@ -169,6 +174,10 @@ export async function runTransfer(start: TransferStart): Promise<void> {
     drained();
   }
 
+  async function tellMetrics(id: number): Promise<void> {
+    post({ t: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
+  }
+
   function receive(message: ToTransfer): void {
     switch (message.t) {
       case 'http':
@@ -177,14 +186,18 @@ export async function runTransfer(start: TransferStart): Promise<void> {
         return track(
           answer(
             message.id,
-            uploads.upload(message).then((data) => success(201, data)),
+            metrics
+              .upload('form', uploads.upload(message), ({ file_size }) => file_size)
+              .then((data) => success(201, data)),
           ),
         );
       case 'put':
         return track(
           answer(
             message.id,
-            uploads.put(message).then(() => success(200, {})),
+            metrics
+              .upload('link', uploads.put(message), () => message.length ?? 0)
+              .then(() => success(200, {})),
           ),
         );
       case 'chunk':
@@ -201,6 +214,8 @@ export async function runTransfer(start: TransferStart): Promise<void> {
       case 'log_level':
         log.level = message.level;
         return;
+      case 'metrics':
+        return void tellMetrics(message.id);
       case 'crash':
         throw new Error('crash asked for by a test');
       case 'drain':

@@ -7,20 +7,32 @@ import { migrateDatabase } from '../helpers/database-schema.js';
 import { must, until } from '../helpers/deadline.js';
 import { type Load, startLoad } from '../helpers/load.js';
 import { createCluster, type PostgresCluster } from '../helpers/postgres-cluster.js';
-import { hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
+import { hasPrometheus, type Prometheus, type Sample, startPrometheus } from '../helpers/prometheus.js';
 import { hasRedis, type RedisServer, startRedis } from '../helpers/redis.js';
 import { restClient } from '../helpers/rest-client.js';
 import { type Server, startServer } from '../helpers/server-process.js';
 
 const TOLD_WITHIN_MS = 60_000;
 
-/** A game day: each fault is caused for real, and the alert that should tell of it is asked whether it does. */
+/** What was seen of one fault. */
+interface Row {
+  readonly fault: string;
+  readonly alert: string;
+  readonly query: string;
+  readonly said: string;
+}
+
+/**
+ * A game day: each fault is caused for real, and the alert that should tell of it is asked whether it does. At its end it
+ * prints what was asked and what Prometheus said.
+ */
 describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without prometheus or redis-server)', () => {
   let cluster: PostgresCluster;
   let redis: RedisServer;
   let server: Server;
   let prometheus: Prometheus;
   let load: Load;
+  const rows: Row[] = [];
 
   beforeAll(async () => {
     cluster = await createCluster({
@@ -46,18 +58,29 @@ describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without promethe
     await load.acks(100);
   }, 90_000);
   afterAll(async () => {
+    process.stdout.write(rows.map(printed).join(''));
     server.kill('SIGKILL');
     await cluster.stop('immediate');
   });
 
   /** Waits until the alert's whole expression holds, without its `for`, or no longer does. */
-  async function tells(name: string, holds = true): Promise<void> {
+  async function tells(name: string, holds = true): Promise<Row> {
     const alert = must(
       alerts.find((each) => each.name === name),
       name,
     );
-    const asks = async (): Promise<boolean> => (await prometheus.query(expressionOf(alert))).length > 0;
+    const query = expressionOf(alert);
+    let samples: readonly Sample[] = [];
+    const asks = async (): Promise<boolean> => {
+      samples = await prometheus.query(query);
+      return samples.length > 0;
+    };
     await until(async () => (await asks()) === holds, `${name} ${holds ? 'told' : 'quiet'}`, TOLD_WITHIN_MS);
+    return { fault: '', alert: name, query, said: samples.map(shown).join(', ') };
+  }
+
+  async function tellsOf(fault: string, name: string): Promise<void> {
+    rows.push({ ...(await tells(name)), fault });
   }
 
   const quiet = [
@@ -75,7 +98,7 @@ describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without promethe
 
   test('Redis away: ParleyBusDown', { timeout: 2 * TOLD_WITHIN_MS }, async () => {
     await redis.stop();
-    await tells('ParleyBusDown');
+    await tellsOf('Redis stopped', 'ParleyBusDown');
     await redis.start();
     await tells('ParleyBusDown', false);
   });
@@ -84,7 +107,7 @@ describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without promethe
     timeout: 3 * TOLD_WITHIN_MS,
   }, async () => {
     await cluster.stop('immediate');
-    await tells('ParleyDatabaseDown');
+    await tellsOf('PostgreSQL stopped', 'ParleyDatabaseDown');
     await tells('ParleySendsFail');
     await cluster.start();
     await tells('ParleyDatabaseDown', false);
@@ -93,7 +116,7 @@ describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without promethe
 
   test('a shard that crashes: ParleyShardCrashes', { timeout: TOLD_WITHIN_MS }, async () => {
     server.writeLine('{"crash_shard": 1}');
-    await tells('ParleyShardCrashes');
+    await tellsOf('a shard crashed', 'ParleyShardCrashes');
     await load.acks(20);
   });
 
@@ -102,7 +125,7 @@ describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without promethe
     const guess = () => rest.login({ email: 'ann@example.org', password: 'a guess of somebody' });
     const guessing = setInterval(() => void Promise.all([guess(), guess()]).catch(() => undefined), 50);
     try {
-      await tells('ParleyLoginsRefused');
+      await tellsOf('passwords guessed', 'ParleyLoginsRefused');
     } finally {
       clearInterval(guessing);
     }
@@ -111,6 +134,17 @@ describe.skipIf(!hasPrometheus || !hasRedis)('game day (skipped without promethe
   test('a process that is killed: ParleyDown', { timeout: TOLD_WITHIN_MS }, async () => {
     expect(await load.finish()).toEqual([]);
     server.kill('SIGKILL');
-    await tells('ParleyDown');
+    await tellsOf('the process killed', 'ParleyDown');
   });
 });
+
+/** A sample as the expression browser shows it, with the labels that tell of what it is. */
+function shown({ metric, value }: Sample): string {
+  const labels = Object.entries(metric).filter(([name]) => name !== '__name__' && name !== 'instance');
+  const text = labels.map(([name, of]) => `${name}="${of}"`).join(', ');
+  return `{${text}} ${Number(Number(value[1]).toPrecision(3))}`;
+}
+
+function printed({ fault, alert, query, said }: Row): string {
+  return `${fault}\n  asked: ${query}\n  said:  ${said}\n  alert: ${alert}\n`;
+}

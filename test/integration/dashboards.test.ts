@@ -99,7 +99,11 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
     let load: Load;
 
     beforeAll(async () => {
-      const { database, ...first } = await startServerWithDatabase({ PROCESSES: '2', SHARDS: '1' });
+      const { database, ...first } = await startServerWithDatabase({
+        PROCESSES: '2',
+        SHARDS: '1',
+        UPLOADS_PER_MINUTE: '0',
+      });
       server = first;
       other = await startServer({ env: { DATABASE_URL: database.url, SHARDS: '1' } });
       prometheus = await startPrometheus([server.metricsPort, other.metricsPort]);
@@ -112,6 +116,7 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
         async () => {
           await rest.get('/users/me', load.owner.token);
           await rest.get(`/attachments/${load.owner.id}`, load.owner.token); // not found, and counted
+          await uploadText(server, load);
           return Number((await prometheus.query(seen))[0]?.value[1]) >= 5;
         },
         'some scrapes under REST requests',
@@ -188,8 +193,6 @@ async function doOtherThings(server: Server, load: Load): Promise<void> {
   await client.request('sync', { since: 0, limit: 10 }, roomId);
   await client.request('no_such_frame');
   client.socket.close();
-  const text = { name: 'a.txt', type: 'text/plain', bytes: Buffer.from('an attachment') };
-  expect((await upload(server.url, load.owner.token, roomId, text)).status).toBe(201);
   const slow = createMember({
     wsUrl: () => server.wsUrl,
     account: load.owner,
@@ -199,6 +202,12 @@ async function doOtherThings(server: Server, load: Load): Promise<void> {
   await slow.connect();
   await slow.join(roomId);
   must(slow.client()).socket.pause();
+}
+
+async function uploadText(server: Server, load: Load): Promise<void> {
+  const text = { name: 'a.txt', type: 'text/plain', bytes: Buffer.from('an attachment') };
+  const { status } = await upload(server.url, load.owner.token, must(load.roomIds[0]), text);
+  expect(status).toBe(201);
 }
 
 /** Metric names in an expression: what isn't a function, keyword, label or string. */

@@ -36,7 +36,15 @@ test('a download reads into one ring, no piece of which is written anew before i
   });
   const memory = new Set<ArrayBufferLike>();
   for (const id of [1, 2]) {
-    const done = downloads.download({ t: 'download', id, of: { token }, range: '', ifRange: '' });
+    const done = downloads.download({
+      t: 'download',
+      id,
+      of: { token },
+      range: '',
+      ifRange: '',
+      head: false,
+      ifNoneMatch: '',
+    });
     const got: Uint8Array[] = [];
     let first = true;
     for (let left = file.length; left > 0; ) {
