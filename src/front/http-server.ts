@@ -26,6 +26,7 @@ import { bearerToken, checkParams, parameterNames, queryReader } from './http-re
 import { type OriginReader, originReader } from './own-origin.js';
 import type { FrontMetrics, HealthView, Limit, SessionRegistry, ShardAnswer, ShardGateway } from './ports.js';
 import type { TransferLink } from './transfer-link.js';
+import { lingerOver } from './unread-body.js';
 import { registerWebClient } from './web-client.js';
 
 export interface HttpDeps {
@@ -125,8 +126,10 @@ function register(app: TemplatedApp, context: Context): void {
   registerWebClient(on, context.config);
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
-    const refuse = guarded((exchange) =>
-      exchange.refuse(problem('method_not_allowed'), { headers: [['allow', allow]] }),
+    const refuse = guarded((exchange, res, req) =>
+      lingerOver(res, req, (unread) =>
+        exchange.refuse(problem('method_not_allowed'), { headers: [['allow', allow]], unread }),
+      ),
     );
     // By each method too: `any` comes after a path with a parameter that takes the method (/rooms/:roomId).
     for (const method of METHODS) {
@@ -136,7 +139,9 @@ function register(app: TemplatedApp, context: Context): void {
   }
   app.any(
     '/*',
-    guarded((exchange) => exchange.refuse(problem('not_found'))),
+    guarded((exchange, res, req) =>
+      lingerOver(res, req, (unread) => exchange.refuse(problem('not_found'), { unread })),
+    ),
   );
   app.options(
     '/*',

@@ -61,6 +61,8 @@ export function createStandingNews(deps: {
       if (room_id === null) return;
       if (kind === 'gone' && user_id !== null) return gone(room_id, user_id, change);
       if (!ended) return;
+      // What ended it has a row of its own, which tells of it first.
+      if (kind === 'added' || kind === 'changed') return;
       if (kind === 'room') {
         tell(roomDeleted(room_id), 'room_deleted', room_id, { room_id }, (frames) =>
           deps.toRoom(room_id, frames, 0),

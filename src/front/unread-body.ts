@@ -1,3 +1,5 @@
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+
 /**
  * What is still read of a refused body, and dropped: most clients look for their answer only when they have sent what
  * they have, and lose it where the connection is closed on them meanwhile. As many bytes as the sockets of both sides
@@ -24,4 +26,12 @@ export function linger(answer: (unread: boolean) => void): Dropped {
     clearTimeout(timer);
     answer(!last);
   };
+}
+
+/** The same for a request whose body nobody would read; one without a body is answered at once. */
+export function lingerOver(res: HttpResponse, req: HttpRequest, answer: (unread: boolean) => void): void {
+  const length = req.getHeader('content-length');
+  if ((length === '' || length === '0') && req.getHeader('transfer-encoding') === '') return answer(false);
+  const dropped = linger(answer);
+  res.onData((chunk, last) => dropped(chunk.byteLength, last));
 }

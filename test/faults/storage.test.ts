@@ -86,14 +86,17 @@ test('while storage is away, uploads are `unavailable` within ten seconds, messa
   await server.stop();
 });
 
-test('two servers remove what is due together: all of it, and nothing that is in use', async () => {
+test('two servers remove what is due together: all of it, and nothing that is in use', {
+  timeout: 150_000,
+}, async () => {
   const servers = [await start(), await start()];
   const { rest, owner, room } = await inRoom(must(servers[0]));
   const bytes = await picture(20, 20);
   const ids = await Promise.all(
     Array.from({ length: 60 }, async (_, i) => {
       const at = must(servers[i % 2]).url;
-      return until(async () => (await upload(at, owner.token, room, { bytes })).body.data?.id, 'an upload');
+      const id = async () => (await upload(at, owner.token, room, { bytes })).body.data?.id;
+      return until(id, 'an upload', 60_000); // one of sixty
     }),
   );
   const kept = ids.slice(0, 10);

@@ -90,7 +90,14 @@ describe('the benches at a tiny scale', () => {
     const { outcomes } = JSON.parse(await run.file('rest.json')) as {
       outcomes: { suite: string; verdict: string; figures?: { requests: number; not2xx: number } }[];
     };
-    expect(outcomes.map(({ suite }) => suite)).toEqual(['health', 'history', 'send', 'search', 'login']);
+    expect(outcomes.map(({ suite }) => suite)).toEqual([
+      'health',
+      'history',
+      'send',
+      'search',
+      'login',
+      'mixed',
+    ]);
     for (const { suite, figures, verdict } of outcomes) {
       if (verdict === 'absent') continue;
       expect(figures?.requests, suite).toBeGreaterThan(0);

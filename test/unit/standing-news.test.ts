@@ -58,3 +58,12 @@ test('a state that comes back is news again, one that stands is not', () => {
     true,
   ]);
 });
+
+test('what began and ended within one look is told before it ends', () => {
+  const { news, heard, change } = world();
+  news.ended({ ...change(FIRST), kind: 'added', how: 'joined' });
+  news.ended({ ...change(FIRST), kind: 'changed', how: null });
+  expect(heard).toEqual([]);
+  news.ended({ ...change(FIRST), kind: 'room', user_id: null, how: null });
+  expect(heard).toEqual(['room room_deleted', 'revoke']);
+});
