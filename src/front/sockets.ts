@@ -98,7 +98,10 @@ export function createSockets(deps: {
     },
     toUser: sendToUser,
     revoke,
-    isHeard: (room_id) => topics.socketsOf(room_id).length > 0,
+    isHeard(room_id) {
+      const { json, msgpack } = topics.listeners(room_id);
+      return json + msgpack > 0;
+    },
     isHere: (user_id) => byUser.has(user_id),
   });
   const closes = new Map<number, number>();
