@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import { registerCaches } from '../observability/cache-metrics.js';
+import { limitsHit } from '../observability/limits-hit.js';
 import { FRONT_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import { CLOSE_CODES, ERRORS } from '../protocol/errors.js';
@@ -212,14 +213,6 @@ export function createFrontMetrics(
     buckets: LATENCY_BUCKETS,
     registers,
   });
-  const limited = new Counter({
-    name: 'parley_limits_hit_total',
-    help: 'Requests and sockets refused by a limit.',
-    labelNames: ['limit'],
-    registers,
-  });
-
-  for (const limit of LIMITS) limited.inc({ limit }, 0); // so that the first one shows as an increase
   const lost = new Counter({
     name: 'parley_websocket_errors_total',
     help: 'Frames answered with an error, by its code.',
@@ -235,6 +228,6 @@ export function createFrontMetrics(
     http: (route, code, seconds) => http.observe({ route, code }, seconds),
     acknowledged: (seconds) => acknowledged.observe(seconds),
     delivered: (seconds) => delivered.observe(seconds),
-    limited: (limit) => limited.inc({ limit }),
+    limited: limitsHit(registers, LIMITS),
   };
 }

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.js';
 import type { Route } from '../http/routes.js';
 import { type CacheFigures, registerCaches } from '../observability/cache-metrics.js';
+import { limitsHit } from '../observability/limits-hit.js';
 import { SHARD_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import type { CallMeter } from '../observability/timed.js';
@@ -76,13 +77,6 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
     registers,
   });
   for (const code of Object.keys(ERRORS)) errors.inc({ code }, 0); // so that the first one shows as an increase
-  const limited = new Counter({
-    name: 'parley_limits_hit_total',
-    help: 'Requests and sockets refused by a limit.',
-    labelNames: ['limit'],
-    registers,
-  });
-  for (const limit of ['rest', 'auth'] as const) limited.inc({ limit }, 0);
   const underway = new Gauge({
     name: 'parley_database_operations_underway',
     help: 'Operations of the database that wait for a connection or an answer.',
@@ -111,7 +105,7 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
       },
     },
     refused: (code) => errors.inc({ code }),
-    limited: (limit) => limited.inc({ limit }),
+    limited: limitsHit(registers, ['rest', 'auth']),
     watch: (totals) => registerTotals(registers, totals),
   };
 }
