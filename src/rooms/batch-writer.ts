@@ -175,12 +175,14 @@ export function createBatchWriter(
     for (const job of jobs) {
       const exists = byId.get(job.order.id);
       if (exists === undefined) continue;
-      const ours = again && isSameSend(exists, job.order);
-      if (ours) {
-        const message = messageOf(job.order, exists.seq_no, exists.rev, exists.created_at);
-        committed([eventOf(message)]);
-        job.resolve({ sent: message });
-      } else job.resolve({ exists });
+      if (!isSameSend(exists, job.order)) {
+        job.resolve({ exists });
+        continue;
+      }
+      // Its first attempt's outcome may have been unknown: then nobody has told of it. Who has heard of it drops it.
+      const message = messageOf(job.order, exists.seq_no, exists.rev, exists.created_at);
+      committed([eventOf(message)]);
+      job.resolve(again ? { sent: message } : { exists });
     }
     await insert(fresh, again);
   }

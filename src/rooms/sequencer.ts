@@ -1,3 +1,4 @@
+import { withDeadline } from '../lib/deadline.js';
 import { Refusal } from '../protocol/errors.js';
 import type { Encoding } from '../protocol/frames.js';
 import type { RoomId } from '../protocol/ids.js';
@@ -27,6 +28,7 @@ const POLL_AFTER_MS = 9_000; // since a room's head was last seen: with the gap'
 const POLL_AFTER_UNTOLD_MS = 1_300; // while nobody can tell: found within 2 s (DESIGN §2)
 const EARLY_MAX = 2_000; // events of a room kept behind a gap; what is dropped is read from the log with the gap
 const COLLECTED_MAX = 2_000; // events kept for one join; a slower one has to be asked for again
+const POLL_TIMEOUT_MS = 2_000; // one that hangs (a connection that went silent) must not keep the next ones waiting
 const REACH_TIMEOUT_MS = 2_000;
 
 export interface EventSink {
@@ -261,7 +263,11 @@ export function createSequencer(
     const due = [...rooms.values()].filter((room) => room.polledAt <= dueBefore);
     for (let from = 0; from < due.length; from += HEADS_MAX) {
       const some = due.slice(from, from + HEADS_MAX);
-      const heads = await log.heads(some.map((room) => room.room_id));
+      const heads = await withDeadline(
+        log.heads(some.map((room) => room.room_id)),
+        POLL_TIMEOUT_MS,
+        () => new Error(`no heads within ${POLL_TIMEOUT_MS} ms`),
+      );
       totals.polls++;
       for (const room of some) room.polledAt = performance.now();
       for (const head of heads) {

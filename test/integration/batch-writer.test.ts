@@ -150,6 +150,7 @@ test('an id that exists is answered with its message, and the fresh ones burn no
   const [room, other] = [await newRoom(), await newRoom()];
   const first = said(room, 'first');
   sentBy((await sendAll([first]))[0]);
+  startWriter(log);
   const orders = [...texts(room, 5), { ...first }, ...texts(other, 3), said(other, 'x', { id: first.id })];
   const results = await sendAll(orders);
   for (const place of [5, 9]) {
@@ -163,6 +164,16 @@ test('an id that exists is answered with its message, and the fresh ones burn no
   await expectGapless(room, 6, 6);
   await expectGapless(other, 3, 3);
   expect(reported).toEqual([]);
+});
+
+test('a send that is asked for again is told of again: whoever committed it may have died before telling', async () => {
+  const room = await newRoom();
+  const first = said(room, 'first');
+  const message = sentBy((await sendAll([first]))[0]);
+  startWriter(log); // another node's, which hasn't heard of it
+  const [again, other] = await sendAll([{ ...first }, said(room, 'another text', { id: first.id })]);
+  for (const result of [again, other]) expect(result).toMatchObject({ value: { exists: { id: first.id } } });
+  expect(events).toEqual([{ room_id: room, rev: 1, type: 'new_message', message }]);
 });
 
 test('a message may answer one that was sent just before it', async () => {

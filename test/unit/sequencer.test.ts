@@ -210,6 +210,15 @@ test.each(['refuses', 'hangs'])(
   },
 );
 
+test('a poll of heads that hangs does not keep the next ones waiting', async () => {
+  const room = joined();
+  const heads = vi.spyOn(log, 'heads').mockImplementationOnce(() => new Promise(() => {}));
+  while (heads.mock.calls.length === 0) await pass(500);
+  log.send(room);
+  await pass(3_000);
+  expect(revsOf(published)).toEqual([1]);
+});
+
 test('gaps that are filled one after the other are no reason to tell of them', async () => {
   const room = joined(1);
   for (let second = 0; second < 20; second++) {
