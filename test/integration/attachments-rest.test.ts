@@ -363,7 +363,12 @@ describe.each([
           file_size: html.length,
         },
       );
-    expect(refusalOf(await presign('text/html'))).toEqual({ status: 415, code: 'unsupported_media_type' });
+    for (const claim of ['text/html', 'application/x-msdownload', 'Application/X-Sh; charset=utf-8']) {
+      const refused = await presign(claim);
+      expect(refusalOf(refused)).toEqual({ status: 415, code: 'unsupported_media_type' });
+      expect(refused.body).toMatchObject({ field: 'file_type' });
+    }
+    expect(await rows()).toBe(0);
     const { attachment, upload: direct } = dataOf(await presign('image/png'));
     expect((await fetch(new URL(direct.url, url), { method: 'PUT', body: html })).status).toBe(200);
     const answer = await rest.post(`/attachments/${attachment.id}/complete`, owner.token);
