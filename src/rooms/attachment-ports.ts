@@ -49,6 +49,8 @@ export interface AttachmentStore {
   create(attachment: NewAttachment, quota: number): Promise<number | null>;
   /** null: there is none, or it, its message, its room or its uploader has been deleted. */
   byId(id: AttachmentId): Promise<AttachmentRecord | null>;
+  /** The same, by where its bytes are. */
+  byKey(storage_key: string): Promise<AttachmentRecord | null>;
   /** A pending one comes in parts, of the upload that storage calls so. */
   expectParts(id: AttachmentId, upload_id: string): Promise<void>;
   /** pending → ready. null: it isn't pending any more. */

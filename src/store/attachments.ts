@@ -53,10 +53,14 @@ function insertPending(db: Db | Tx, attachment: NewAttachment, bytes: number) {
       now() + ${UNATTACHED_LIFE_HOURS}::int * interval '1 hour')`;
 }
 
-async function attachmentById(db: Db, id: AttachmentId): Promise<AttachmentRecord | null> {
+async function attachmentBy(
+  db: Db,
+  column: 'id' | 'storage_key',
+  value: string,
+): Promise<AttachmentRecord | null> {
   const [row] = await run(db<AttachmentRecord[]>`
     select ${attachmentColumns(db)} from attachments a
-    where a.id = ${id} and a.state <> 'deleting' and (a.state <> 'attached' or a.due_at is null)`);
+    where a.${db(column)} = ${value} and a.state <> 'deleting' and (a.state <> 'attached' or a.due_at is null)`);
   return row ?? null;
 }
 
@@ -133,7 +137,8 @@ export async function attachmentsOf(db: Db, message_id: MessageId): Promise<Atta
 export function attachmentStore(db: Db): AttachmentStore {
   return {
     create: (attachment, quota) => createAttachment(db, attachment, quota),
-    byId: (id) => attachmentById(db, id),
+    byId: (id) => attachmentBy(db, 'id', id),
+    byKey: (storage_key) => attachmentBy(db, 'storage_key', storage_key),
     expectParts: (id, upload_id) => expectParts(db, id, upload_id),
     makeReady: (id, file) => makeReady(db, id, file),
     giveUp: (id) => giveUp(db, id),

@@ -14,6 +14,7 @@ import {
   freshName,
   newAccount,
   newRoom,
+  parseAnswer,
   type Rest,
   refusalOf,
   restClient,
@@ -345,8 +346,13 @@ describe.each([
       // What was checked can't be replaced any more.
       if (direct.parts !== undefined && where === 'in S3') continue; // s3rver takes parts of uploads that are done
       const evil = Buffer.from(randomBytes(parts[0]?.size ?? 0));
-      await fetch(new URL(must(parts[0]).url, url), { method: 'PUT', body: evil }).catch(() => undefined);
+      const again = () => fetch(new URL(must(parts[0]).url, url), { method: 'PUT', body: evil });
+      if (where === 'in S3') await again().catch(() => undefined);
+      else expect(refusalOf(await parseAnswer(await again()))).toEqual({ status: 409, code: 'conflict' });
       expect(Buffer.compare(await bytesOf(await get(ready.storage_url)), bytes)).toBe(0);
+      if (where === 'in S3') continue;
+      expect((await rest.delete(`/attachments/${attachment.id}`, owner.token)).status).toBe(200);
+      expect(refusalOf(await parseAnswer(await again()))).toEqual(NOT_FOUND);
     }
   });
 
