@@ -58,6 +58,11 @@ export interface AttachmentStore {
   /** pending or ready → deleting. False: it isn't that (any more). */
   giveUp(id: AttachmentId): Promise<boolean>;
   /**
+   * The same at its uploader's wish: of one that was ready the audit log tells.
+   * @returns false: it isn't pending or ready (any more)
+   */
+  remove(id: AttachmentId, actor_id: UserId): Promise<boolean>;
+  /**
    * Takes off their messages what is attached and due, at most `limit` files: a change of each message, with a rev.
    * @returns how many messages it changed
    */

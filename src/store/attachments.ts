@@ -1,4 +1,4 @@
-import type { AttachmentId, MessageId } from '../protocol/ids.js';
+import { type AttachmentId, type MessageId, newId, type UserId } from '../protocol/ids.js';
 import type { Attachment } from '../protocol/model.js';
 import type {
   AttachmentRecord,
@@ -8,6 +8,7 @@ import type {
   StoredFile,
 } from '../rooms/attachment-ports.js';
 import type { Claimable } from '../rooms/ports.js';
+import { auditedFiles } from './audit-log.js';
 import { type Db, run, type Tx } from './client.js';
 import { detachDue } from './detached-files.js';
 import { shownAttachment, shownAttachments } from './shown-attachments.js';
@@ -86,6 +87,19 @@ async function giveUp(db: Db, id: AttachmentId): Promise<boolean> {
   return given.count > 0;
 }
 
+async function removeUnattached(db: Db, id: AttachmentId, actor_id: UserId): Promise<boolean> {
+  const [row] = await run(db<{ count: number }[]>`
+    with found as (
+      select id, state from attachments where id = ${id} and state in ('pending', 'ready') for update
+    ), gone as (
+      update attachments a set state = 'deleting', due_at = now()
+      from found f where a.id = f.id
+      returning a.*, ${actor_id}::uuid as actor_id, case f.state when 'ready' then ${newId()}::uuid end as entry_id
+    ), ${auditedFiles(db)}
+    select count(*)::int from gone`);
+  return (row?.count ?? 0) > 0;
+}
+
 /** Rows that another asker has just locked are skipped, those it has taken aren't due. */
 async function takeDue(db: Db, limit: number, leaseMs: number): Promise<Removal[]> {
   return await run(db<Removal[]>`
@@ -142,6 +156,7 @@ export function attachmentStore(db: Db): AttachmentStore {
     expectParts: (id, upload_id) => expectParts(db, id, upload_id),
     makeReady: (id, file) => makeReady(db, id, file),
     giveUp: (id) => giveUp(db, id),
+    remove: (id, actor_id) => removeUnattached(db, id, actor_id),
     detachDue: (limit) => detachDue(db, limit),
     takeDue: (limit, leaseMs) => takeDue(db, limit, leaseMs),
     unknown: (storage_keys) => unknown(db, storage_keys),
