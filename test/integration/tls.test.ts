@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { createCertificate } from '../helpers/certificates.js';
 import { until } from '../helpers/deadline.js';
 import { type Server, spawnServer, startServerWithDatabase } from '../helpers/server-process.js';
 
@@ -13,24 +13,7 @@ const files = { cert: '', key: '' };
 let directory: string;
 let server: Server;
 
-function certificate(name: string): { cert: string; key: string } {
-  const [cert, key] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
-  const args = [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-days',
-    '2',
-  ];
-  execFileSync('openssl', [...args, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], {
-    stdio: 'ignore',
-  });
-  return { cert, key };
-}
+const certificate = (name: string) => createCertificate(directory, name);
 
 async function install(name: string): Promise<void> {
   const made = certificate(name);
