@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createCertificate } from '../helpers/certificates.js';
@@ -29,9 +29,7 @@ beforeAll(async () => {
 });
 
 /** A connection, and the name in the certificate that it was shown. */
-function shown(
-  options: { maxVersion?: 'TLSv1.1' | 'TLSv1.2' } = {},
-): Promise<{ name: string; socket: TLSSocket }> {
+function shown(options: ConnectionOptions = {}): Promise<{ name: string; socket: TLSSocket }> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       port: server.port,
@@ -67,6 +65,17 @@ test('answers come by TLS, with HSTS; plain HTTP gets none', async () => {
   expect(answer).toMatch(/strict-transport-security: max-age=31536000/);
   socket.destroy();
   await expect(fetch(`${server.url}/api/v1/health/live`)).rejects.toThrow();
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s is spoken', async (version) => {
+  const { socket } = await shown({ minVersion: version, maxVersion: version });
+  expect(socket.getProtocol()).toBe(version);
+  socket.destroy();
+});
+
+test.each(['TLSv1', 'TLSv1.1'] as const)('%s is refused by the server', async (version) => {
+  const old = { minVersion: version, maxVersion: version, ciphers: 'DEFAULT:@SECLEVEL=0' }; // else the client refuses
+  await expect(shown(old)).rejects.toThrow(/alert (?:protocol version|handshake failure|internal error)/);
 });
 
 test('a new certificate is shown after SIGHUP, and no connection or socket is dropped for it', async () => {
