@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { createCertificate } from '../helpers/certificates.js';
 import { until } from '../helpers/deadline.js';
 import { type Server, spawnServer, startServerWithDatabase } from '../helpers/server-process.js';
 
@@ -13,24 +13,7 @@ const files = { cert: '', key: '' };
 let directory: string;
 let server: Server;
 
-function certificate(name: string): { cert: string; key: string } {
-  const [cert, key] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
-  const args = [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-days',
-    '2',
-  ];
-  execFileSync('openssl', [...args, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], {
-    stdio: 'ignore',
-  });
-  return { cert, key };
-}
+const certificate = (name: string) => createCertificate(directory, name);
 
 async function install(name: string): Promise<void> {
   const made = certificate(name);
@@ -46,9 +29,7 @@ beforeAll(async () => {
 });
 
 /** A connection, and the name in the certificate that it was shown. */
-function shown(
-  options: { maxVersion?: 'TLSv1.1' | 'TLSv1.2' } = {},
-): Promise<{ name: string; socket: TLSSocket }> {
+function shown(options: ConnectionOptions = {}): Promise<{ name: string; socket: TLSSocket }> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       port: server.port,
@@ -84,6 +65,17 @@ test('answers come by TLS, with HSTS; plain HTTP gets none', async () => {
   expect(answer).toMatch(/strict-transport-security: max-age=31536000/);
   socket.destroy();
   await expect(fetch(`${server.url}/api/v1/health/live`)).rejects.toThrow();
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s is spoken', async (version) => {
+  const { socket } = await shown({ minVersion: version, maxVersion: version });
+  expect(socket.getProtocol()).toBe(version);
+  socket.destroy();
+});
+
+test.each(['TLSv1', 'TLSv1.1'] as const)('%s is refused by the server', async (version) => {
+  const old = { minVersion: version, maxVersion: version, ciphers: 'DEFAULT:@SECLEVEL=0' }; // else the client refuses
+  await expect(shown(old)).rejects.toThrow(/alert (?:protocol version|handshake failure|internal error)/);
 });
 
 test('a new certificate is shown after SIGHUP, and no connection or socket is dropped for it', async () => {
