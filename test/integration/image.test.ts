@@ -70,13 +70,16 @@ test('the tree serves in production as a user that may write to DATA_DIR alone, 
   const room = await newRoom(rest, account);
   expect((await rest.send(account.token, room.id, { content: 'from an image' })).status).toBe(201);
   const [command, ...args] = await healthCheck();
-  await run(must(command), args, { env: { PATH: process.env.PATH ?? '', SERVER_PORT: String(port) } });
+  const check = () =>
+    run(must(command), args, {
+      cwd: image,
+      env: { PATH: process.env.PATH ?? '', SERVER_PORT: String(port) },
+    });
+  await check();
 
   server.kill('SIGTERM');
   expect(await within(server.exit, 10_000, 'the exit')).toEqual({ code: 0, signal: null });
-  await expect(
-    run(must(command), args, { env: { PATH: process.env.PATH ?? '', SERVER_PORT: String(port) } }),
-  ).rejects.toThrow();
+  await expect(check()).rejects.toThrow('ECONNREFUSED');
   await database.drop();
 });
 
