@@ -100,11 +100,11 @@ async function timeStatements(db: Db, corpus: Corpus, times: number, random: Ran
     'resume, 50 missed': async () => {
       const room_id = room();
       const since = Math.max(0, (await headOf(room_id)) - PAGE);
-      return () => log.messagesAfter(room_id, since, { limit: PAGE, bytes: 256 * 1_024 });
+      return () => log.messagesAfter([{ room_id, rev: since, bytes: 256 * 1_024 }], PAGE);
     },
     [`states of ${RESUME_ROOMS} rooms`]: async () => {
-      const ids = Array.from({ length: RESUME_ROOMS }, room);
-      return () => joinStates(db, corpus.author, ids);
+      const asked = Array.from({ length: RESUME_ROOMS }, () => ({ user_id: corpus.author, room_id: room() }));
+      return () => joinStates(db, asked);
     },
     'search for a rare word': async () => {
       const room_id = room();

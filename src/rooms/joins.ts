@@ -1,3 +1,4 @@
+import { gathered } from '../lib/gathered.js';
 import { type Problem, Refusal } from '../protocol/errors.js';
 import type { Encoding } from '../protocol/frames.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
@@ -5,7 +6,7 @@ import type { Message, Role } from '../protocol/model.js';
 import { SYNC_LIMIT_MAX } from '../protocol/requests.js';
 import { createJoinSlots } from './join-slots.js';
 import { LogUnavailable } from './log-errors-port.js';
-import type { MessageLog } from './ports.js';
+import type { AskedAfter, MessageLog, MessagesAfter } from './ports.js';
 import type { JoinReader, JoinState } from './reading-port.js';
 import { canRead, enforce } from './rules.js';
 import type { Hold, Sequencer } from './sequencer.js';
@@ -19,8 +20,10 @@ import type { Hold, Sequencer } from './sequencer.js';
  */
 const ANSWER_BYTES_MAX = 256 * 1024; // of messages in one answer; the rest comes by `sync` (bounded queues, I11)
 const ROOMS_AT_ONCE = 8; // reads of one resume under way together
-const JOINS_AT_ONCE = 32; // enough for every connection to the database; the rest waits without having begun
+const JOINS_AT_ONCE = 128; // their reads go together, and so do their answers' memory; the rest waits without having begun
 const JOINS_OF_A_USER_AT_ONCE = 3; // one less than a shard has connections: nobody fills them all by himself
+const PAGES_AT_ONCE = 32; // of messages, read by one statement: 8 MB where all are full
+const STATES_AT_ONCE = 256; // read by one statement; who resumes more rooms has one to himself
 const TURN_WITHIN_MS = 1_000; // half of what a request may take: then it is refused rather than begun in vain
 
 /** The payload of `joined`. */
@@ -105,10 +108,24 @@ export function createJoins(
     late: () => new Refusal('overloaded', { retryAfterMs: 1_000 }),
   });
 
+  const joinStates = gathered<{ user_id: UserId; room_id: RoomId }, JoinState | null>(
+    (asked) => reader.joinStates(asked),
+    STATES_AT_ONCE,
+  );
+  const statesOf = (user_id: UserId, rooms: readonly RoomId[]) =>
+    joinStates(rooms.map((room_id) => ({ user_id, room_id })));
+
+  const messagesAfter = gathered<AskedAfter, MessagesAfter>(
+    (asked) => log.messagesAfter(asked, SYNC_LIMIT_MAX),
+    PAGES_AT_ONCE,
+  );
+
   async function read(room_id: RoomId, since: number, limit: number, budget: { bytes: number }) {
     // What the answer has no place for isn't read: a page of the largest messages is forty times one answer.
-    const page = { limit, bytes: Math.max(1, budget.bytes) };
-    const { head, messages: found, more } = await log.messagesAfter(room_id, since, page);
+    const asked = [{ room_id, rev: since, bytes: Math.max(1, budget.bytes) }];
+    const [page] = await (limit === SYNC_LIMIT_MAX ? messagesAfter(asked) : log.messagesAfter(asked, limit));
+    if (page === undefined) throw new Error('a read without its answer');
+    const { head, messages: found, more } = page;
     if (head === null) throw new Refusal('not_found');
     if (since > head.head_rev) throw new Refusal('invalid_since');
     const messages: Message[] = [];
@@ -159,7 +176,7 @@ export function createJoins(
     const ids = requests.map(({ room_id }) => room_id);
     const holds = ids.map((room_id) => sequencer.hold(room_id));
     try {
-      const states = await reader.joinStates(who.user_id, ids);
+      const states = await statesOf(who.user_id, ids);
       const prepared: (Prepared | Refusal)[] = [];
       const budget = { bytes: ANSWER_BYTES_MAX };
       for (let from = 0; from < requests.length; from += ROOMS_AT_ONCE) {
@@ -217,7 +234,7 @@ export function createJoins(
 
     sync: (user_id, room_id, since, limit) =>
       slots.run(user_id, async () => {
-        const [state] = await reader.joinStates(user_id, [room_id]);
+        const [state] = await statesOf(user_id, [room_id]);
         readable(state ?? null);
         const { head, messages, more } = await read(room_id, since, limit, { bytes: ANSWER_BYTES_MAX });
         totals.replayed += messages.length;

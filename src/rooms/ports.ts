@@ -134,11 +134,20 @@ export interface ReactionOrder {
   readonly emoji: string;
 }
 
-/** As many messages as one read takes. */
-export interface LogPage {
-  readonly limit: number;
+/** Asks for the messages of a room whose latest rev is above `rev`. */
+export interface AskedAfter {
+  readonly room_id: RoomId;
+  readonly rev: number;
   /** The message that reaches them is the last; at least one is read. */
   readonly bytes: number;
+}
+
+/** As many of them, by rev, as one read takes; `more` where there are others after them. */
+export interface MessagesAfter {
+  /** Of the same snapshot; null: the room is gone. */
+  readonly head: RoomHead | null;
+  readonly messages: readonly Message[];
+  readonly more: boolean;
 }
 
 /** To pin or unpin. */
@@ -262,14 +271,10 @@ export interface MessageLog extends Changes {
   /** Heads of those rooms that exist. */
   heads(room_ids: readonly RoomId[]): Promise<RoomHead[]>;
   /**
-   * The messages whose latest rev is above `rev`, by rev, as many as the page takes; `more` where there are others
-   * after them. With the head of the same snapshot.
+   * An answer for each of what is asked, in their order, all of one snapshot.
+   * @param limit messages of each
    */
-  messagesAfter(
-    room_id: RoomId,
-    rev: number,
-    page: LogPage,
-  ): Promise<{ head: RoomHead | null; messages: Message[]; more: boolean }>;
+  messagesAfter(asked: readonly AskedAfter[], limit: number): Promise<MessagesAfter[]>;
   /**
    * The same messages with every rev above `rev` that they took, and so all of the log after it; with the head of the same
    * snapshot. None where these revs are more than `limit`.

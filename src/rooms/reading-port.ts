@@ -17,6 +17,6 @@ export interface JoinState {
 }
 
 export interface JoinReader {
-  /** In the order of the rooms; null where one doesn't exist. @throws StoreUnavailable */
-  joinStates(user_id: UserId, rooms: readonly RoomId[]): Promise<(JoinState | null)[]>;
+  /** In the order of what is asked; null where a room doesn't exist. @throws StoreUnavailable */
+  joinStates(asked: readonly { user_id: UserId; room_id: RoomId }[]): Promise<(JoinState | null)[]>;
 }

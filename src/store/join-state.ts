@@ -5,21 +5,22 @@ import { type Db, run, type Tx } from './client.js';
 type JoinRow = JoinState | { readonly room_type: null };
 
 /**
- * A user's state in rooms, in their order, of one snapshot; null where the room doesn't exist or is deleted. A `limit`
+ * Users' states in rooms, in their order, of one snapshot; null where the room doesn't exist or is deleted. A `limit`
  * keeps each lookup by itself: joined as one, tables without statistics were read whole.
  * @throws StoreUnavailable
  */
 export async function joinStates(
   db: Db | Tx,
-  user_id: UserId,
-  rooms: readonly RoomId[],
+  asked: readonly { readonly user_id: UserId; readonly room_id: RoomId }[],
 ): Promise<(JoinState | null)[]> {
-  if (rooms.length === 0) return [];
+  if (asked.length === 0) return [];
   const rows = await run(db<JoinRow[]>`
     select r.id as room_id, r.type as room_type, rm.role, coalesce(rm.last_read_seq, 0) as last_read_seq,
       coalesce(extract(epoch from rm.joined_at)::float8 * 1000, 0) as joined_ms,
       r.head_seq, r.head_rev, r.member_count
-    from unnest(${[...rooms]}::uuid[]) with ordinality as i (room_id, ord)
+    from unnest(
+      ${asked.map(({ room_id }) => room_id)}::uuid[], ${asked.map(({ user_id }) => user_id)}::uuid[]
+    ) with ordinality as i (room_id, user_id, ord)
     left join lateral (
       select r.id, r.type, r.member_count, h.head_seq, h.head_rev
       from rooms r join room_heads h on h.room_id = r.id
@@ -27,7 +28,7 @@ export async function joinStates(
     ) r on true
     left join lateral (
       select role, last_read_seq, joined_at from room_members
-      where room_id = r.id and user_id = ${user_id} limit 1
+      where room_id = r.id and user_id = i.user_id limit 1
     ) rm on true
     order by i.ord`);
   return rows.map((row) => (row.room_type === null ? null : { ...row }));

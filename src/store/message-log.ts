@@ -2,11 +2,11 @@ import { Refusal } from '../protocol/errors.js';
 import type { MessageId, RoomId } from '../protocol/ids.js';
 import { BadRow, DuplicateIds, LogUnavailable } from '../rooms/log-errors-port.js';
 import type {
+  AskedAfter,
   KnownMessage,
   LoggedMessage,
-  LogPage,
-  Message,
   MessageLog,
+  MessagesAfter,
   MessageTarget,
   NamedMember,
   NewMessage,
@@ -38,7 +38,7 @@ export function messageLog(db: Db): MessageLog {
     unpin: (orders) => guarded(unpinMessages(db, orders)),
     detach: (orders, at) => guarded(detachFiles(db, orders, at)),
     heads: (room_ids) => guarded(roomHeads(db, room_ids)),
-    messagesAfter: (room_id, rev, page) => guarded(messagesAfter(db, room_id, rev, page)),
+    messagesAfter: (asked, limit) => guarded(messagesAfter(db, asked, limit)),
     changesAfter: (room_id, rev, limit) => guarded(changesAfter(db, room_id, rev, limit)),
   };
 }
@@ -216,35 +216,46 @@ async function roomHeads(db: Db, room_ids: readonly RoomId[]): Promise<RoomHead[
 
 type AtHead<Row> = { readonly head_seq: number; readonly head_rev: number } & (Row | { readonly id: null });
 
-async function messagesAfter(
-  db: Db,
-  room_id: RoomId,
-  rev: number,
-  page: LogPage,
-): Promise<{ head: RoomHead | null; messages: Message[]; more: boolean }> {
-  const rows = await run(db<AtHead<MessageRow & { readonly next_rev: number | null }>[]>`
-    select h.head_seq, h.head_rev, c.*
-    from room_heads h
+type AfterRow = AtHead<MessageRow & { readonly next_rev: number | null }> & { readonly ord: number };
+
+async function messagesAfter(db: Db, asked: readonly AskedAfter[], limit: number): Promise<MessagesAfter[]> {
+  if (asked.length === 0) return [];
+  const rows = await run(db<AfterRow[]>`
+    select i.ord, h.head_seq, h.head_rev, c.*
+    from unnest(
+      ${asked.map(({ room_id }) => room_id)}::uuid[], ${asked.map(({ rev }) => rev)}::bigint[],
+      ${asked.map(({ bytes }) => bytes)}::bigint[]
+    ) with ordinality as i (room_id, rev, bytes, ord)
+    cross join lateral (
+      select head_seq, head_rev from room_heads where room_id = i.room_id and not closed limit 1
+    ) h
     left join lateral (
       select ${messageColumns(db)}, m.next_rev
       from (
         select m.*, lead(m.rev) over walk as next_rev, sum(${storedSize(db)}) over walk as bytes_before
         from messages m
-        where m.room_id = h.room_id and m.rev > ${rev}
+        where m.room_id = i.room_id and m.rev > i.rev
         window walk as (order by m.rev rows between unbounded preceding and 1 preceding)
-        order by m.rev limit ${page.limit}
+        order by m.rev limit ${limit}
       ) m join users u on u.id = m.user_id
-      where coalesce(m.bytes_before, 0) < ${page.bytes}
+      where coalesce(m.bytes_before, 0) < i.bytes
     ) c on true
-    where h.room_id = ${room_id} and not h.closed
-    order by c.rev`);
-  const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
-  const last = rows.at(-1);
-  return {
-    head: headOf(room_id, rows),
-    messages,
-    more: last !== undefined && last.id !== null && last.next_rev !== null,
-  };
+    order by i.ord, c.rev`);
+  const found = new Map<number, AfterRow[]>();
+  for (const row of rows) {
+    const same = found.get(row.ord);
+    if (same === undefined) found.set(row.ord, [row]);
+    else same.push(row);
+  }
+  return asked.map(({ room_id }, i) => {
+    const ofRoom = found.get(i + 1) ?? [];
+    const last = ofRoom.at(-1);
+    return {
+      head: headOf(room_id, ofRoom),
+      messages: ofRoom.flatMap((row) => (row.id === null ? [] : [toMessage(row)])),
+      more: last !== undefined && last.id !== null && last.next_rev !== null,
+    };
+  });
 }
 
 type ChangeRow = MessageRow &

@@ -47,11 +47,11 @@ async function rowsRead(): Promise<number> {
 }
 
 const lookups: Readonly<Record<string, (pair: (typeof pairs)[number]) => Promise<unknown>>> = {
-  'to join a room': ({ room_id, user_id }) => joinStates(db, user_id, [room_id]),
+  'to join a room': (pair) => joinStates(db, [pair]),
   'whether somebody may send': (pair) => standings(db, [pair]),
   'of what a message answers': () => messageTargets(db, [crypto.randomUUID() as never]),
   'of what came since': ({ room_id }) =>
-    messageLog(db).messagesAfter(room_id, 0, { limit: 200, bytes: 1_000 }),
+    messageLog(db).messagesAfter([{ room_id, rev: 0, bytes: 1_000 }], 200),
   'of the head of a room': ({ room_id }) => messageLog(db).heads([room_id]),
 };
 

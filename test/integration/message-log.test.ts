@@ -44,6 +44,10 @@ async function newRoom(): Promise<RoomId> {
   return room;
 }
 
+async function messagesAfter(room_id: RoomId, limit: number, bytes = 1_000_000) {
+  return must((await log.messagesAfter([{ room_id, rev: 0, bytes }], limit))[0]);
+}
+
 async function deleteRoom(room: RoomId): Promise<void> {
   await db`update room_heads set closed = true where room_id = ${room}`;
   await db`update rooms set deleted_at = now() where id = ${room}`;
@@ -181,7 +185,7 @@ test('rooms that do not exist any more are missing, and so are their messages', 
   expect(await log.delete([{ id, room_id: closed, user_id: user }], LATER)).toEqual([null]);
   expect(await log.heads([closed, open])).toEqual([{ room_id: open, head_seq: 1, head_rev: 1 }]);
   expect(await log.changesAfter(closed, 0, 10)).toEqual({ head: null, changes: [] });
-  expect(await log.messagesAfter(closed, 0, { limit: 10, bytes: 1_000_000 })).toEqual({
+  expect(await messagesAfter(closed, 10)).toEqual({
     head: null,
     messages: [],
     more: false,
@@ -267,7 +271,7 @@ test('the changes after any rev name every later rev once', async () => {
     ]);
     expect(revs.sort((a, b) => a - b)).toEqual(Array.from({ length: 8 - rev }, (_, i) => rev + 1 + i));
   }
-  const { messages, more } = await log.messagesAfter(room, 0, { limit: 2, bytes: 1_000_000 });
+  const { messages, more } = await messagesAfter(room, 2);
   expect([messages.map((message) => message.rev), more]).toEqual([[3, 5], true]);
   expect(await log.changesAfter(room, 0, 7)).toEqual({
     head: { room_id: room, head_seq: 4, head_rev: 8 },
@@ -279,7 +283,7 @@ test('a read of the log ends where its bytes do, with the message that reaches t
   const { room } = await filled(3);
   await log.insert([said(room, '😀'.repeat(5_000)), said(room, 'text 5'), said(room, 'text 6')], AT);
   const read = async (bytes: number, limit = 10) => {
-    const { head, messages, more } = await log.messagesAfter(room, 0, { limit, bytes });
+    const { head, messages, more } = await messagesAfter(room, limit, bytes);
     expect(head).toEqual({ room_id: room, head_seq: 6, head_rev: 6 });
     return [messages.map(({ rev }) => rev), more];
   };
@@ -289,6 +293,29 @@ test('a read of the log ends where its bytes do, with the message that reaches t
   expect(await read(30_000)).toEqual([[1, 2, 3, 4, 5, 6], false]);
   expect(await read(30_000, 6)).toEqual([[1, 2, 3, 4, 5, 6], false]);
   expect(await read(30_000, 5)).toEqual([[1, 2, 3, 4, 5], true]);
+});
+
+test('a read of several rooms answers each, in the order asked for', async () => {
+  const [one, two, gone] = [(await filled(3)).room, (await filled(2)).room, await newRoom()];
+  await deleteRoom(gone);
+  const asked = [
+    { room_id: two, rev: 1, bytes: 1_000_000 },
+    { room_id: gone, rev: 0, bytes: 1_000_000 },
+    { room_id: one, rev: 0, bytes: 1 },
+    { room_id: one, rev: 3, bytes: 1_000_000 },
+    { room_id: two, rev: 0, bytes: 1_000_000 },
+  ];
+  const pages = await log.messagesAfter(asked, 10);
+  expect(
+    pages.map(({ head, messages, more }) => [head?.room_id, messages.map(({ rev }) => rev), more]),
+  ).toEqual([
+    [two, [2], false],
+    [undefined, [], false],
+    [one, [1], true],
+    [one, [], false],
+    [two, [1, 2], false],
+  ]);
+  expect(await log.messagesAfter([], 10)).toEqual([]);
 });
 
 test('pages of history stay full and come newest first', async () => {
@@ -315,7 +342,7 @@ test('read marks only move forward, up to the head', async () => {
   const read = async (...seqs: number[]) => {
     const marks = seqs.map((seq_no) => ({ room_id: room, user_id: user, seq_no }));
     await advanceReadMarks(db, [...marks, { room_id: room, user_id: newId<UserId>(), seq_no: 1 }]);
-    return must((await joinStates(db, user, [room]))[0]).last_read_seq;
+    return must((await joinStates(db, [{ user_id: user, room_id: room }]))[0]).last_read_seq;
   };
   expect([await read(1, 3, 2), await read(2), await read(99), await read(4)]).toEqual([3, 3, 5, 5]);
 });
@@ -331,13 +358,15 @@ test('join states come in the order asked for, with null for what is not there',
     head_seq: 3,
     head_rev: 3,
   };
-  expect(await joinStates(db, user, [gone, room, newId(), room])).toEqual([
+  const asked = [gone, room, newId<RoomId>(), room].map((room_id) => ({ user_id: user, room_id }));
+  const stranger = { user_id: newId<UserId>(), room_id: room };
+  expect(await joinStates(db, [...asked, stranger])).toEqual([
     null,
     { ...state, role: 'moderator', joined_ms: expect.any(Number) },
     null,
     { ...state, role: 'moderator', joined_ms: expect.any(Number) },
+    { ...state, role: null, joined_ms: 0 },
   ]);
-  expect(await joinStates(db, newId(), [room])).toEqual([{ ...state, role: null, joined_ms: 0 }]);
 });
 
 test('a database that is away is LogUnavailable', async () => {

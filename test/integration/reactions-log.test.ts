@@ -363,10 +363,11 @@ test.each([1, 2, 3])(
       const seen = latest.get(message.id);
       if (seen !== undefined) expect({ ...seen, thread_count: 0 }).toEqual({ ...message, thread_count: 0 });
     }
-    const { messages: synced } = await log.messagesAfter(room, 0, {
-      limit: 10_000,
-      bytes: Number.MAX_SAFE_INTEGER,
-    });
+    const [page] = await log.messagesAfter(
+      [{ room_id: room, rev: 0, bytes: Number.MAX_SAFE_INTEGER }],
+      10_000,
+    );
+    const synced = [...must(page).messages];
     expect(synced.sort((a, b) => a.seq_no - b.seq_no)).toEqual(messages);
     const pinned = messages.filter((message) => message.pinned).map(({ id }) => id);
     expect((await pinsOf(db, room)).map(({ id }) => id).sort()).toEqual(pinned.sort());

@@ -19,7 +19,7 @@ function joinUnderWay(waiting: () => boolean = () => true) {
   const answer = deferred<(JoinState | null)[]>();
   const joins = createJoins(
     { joinStates: () => answer.promise },
-    { messagesAfter: async () => ({ head: null, messages: [], more: false }) },
+    { messagesAfter: async () => [] },
     sequencer,
   );
   const outcomes: JoinOutcome[] = [];
