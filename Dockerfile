@@ -13,10 +13,11 @@ WORKDIR /app
 # The only place that is written to: the tree itself works on a read-only file system.
 RUN install --directory --owner=node --group=node --mode=0700 /data
 COPY --from=build /image ./
-USER node
+# The user `node`, as a number: Kubernetes' runAsNonRoot can check no name.
+USER 1000:1000
 VOLUME /data
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.SERVER_PORT || 8080) + '/api/v1/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "dist/src/health-check.js"]
 CMD ["node", "dist/src/main.js"]

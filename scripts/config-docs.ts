@@ -45,6 +45,9 @@ DB_* and REDIS_* are the parts of DATABASE_URL and REDIS_URL: give one form or t
 DB_USER and DB_NAME. STORAGE_ENDPOINT and the like are refused where STORAGE_TYPE is \`local\`, and STORAGE_DIR where it
 isn't, so that a forgotten STORAGE_TYPE can't send attachments to the wrong place.
 
+The certificates of PostgreSQL (with \`verify-full\`) and of Redis (with \`rediss://\`) must be for the name or IP address given, from an
+authority that Node.js knows. One of your own is made known by NODE_EXTRA_CA_CERTS, a PEM file; it must be in the environment itself, not in \`.env\`.
+
 ${sections.join('\n')}`;
 }
 

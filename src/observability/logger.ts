@@ -39,7 +39,7 @@ export function createSampledLogger(level: string, fields: Record<string, unknow
       base: fields,
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
-      serializers: { err: pino.stdSerializers.err },
+      serializers: { err: shownError },
       hooks: {
         logMethod(args, method) {
           const [line] = args as unknown as [{ readonly event?: unknown }];
@@ -50,6 +50,12 @@ export function createSampledLogger(level: string, fields: Record<string, unknow
     pino.destination({ dest: 1, sync: true }),
   );
   return { log, leftOut: sampler.leftOut };
+}
+
+/** Without the certificates that errors of TLS bring along: thousands of bytes as numbers. */
+function shownError(error: Error): object {
+  const { cert: _, ...shown } = pino.stdSerializers.err(error);
+  return shown;
 }
 
 export function createLogger(level: string, fields: Record<string, unknown>): Logger {

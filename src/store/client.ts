@@ -16,10 +16,13 @@ const OUTCOME_MS = 15_000; // beyond all of these: the driver has lost the state
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
 
 /**
- * Every statement goes by an index. A plan that was kept from when a table was small would read all of it for each
- * row, until statistics are next gathered. Without the time for compiling, which a disabled scan's cost would invite.
+ * Every statement goes by an index, with the plan that its connection keeps: to plan a lookup of one row anew, which
+ * PostgreSQL prefers wherever an array is short, takes five times as long as the lookup. A plan that was kept from when
+ * a table was small would read all of it for each row, until statistics are next gathered. Without the time for
+ * compiling, which a disabled scan's cost would invite.
  */
-const BY_INDEX = { enable_seqscan: 'off', jit: 'off' };
+const BY_INDEX = { enable_seqscan: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' };
+const DEFAULT_PORT = 5432;
 const TOOL_CONNECT_TIMEOUT_S = 10;
 const TOOL_IDLE_MS = 60_000; // a cursor whose reader hangs: it keeps the database from tidying up
 const BIGINT = { to: 20, from: [20], parse: Number, serialize: String };
@@ -27,6 +30,7 @@ const BIGINT = { to: 20, from: [20], parse: Number, serialize: String };
 /** Opens a pool; connections are made when needed. Numbers of 64 bits come as JavaScript numbers. */
 export function openDatabase(url: string, connections: number, name: string): Db {
   return postgres(url, {
+    ...addressOf(url),
     max: connections,
     connect_timeout: CONNECT_TIMEOUT_S,
     ...{ socket: watchedSockets(SILENT_MS) }, // the option is missing in the types
@@ -45,12 +49,23 @@ export function openDatabase(url: string, connections: number, name: string): Db
 /** Opens connections for a command line, which may take its time: its reads can be whole tables. */
 export function openToolDatabase(url: string, name: string): Db {
   return postgres(url, {
+    ...addressOf(url),
     max: 2, // one reads by a cursor, the other writes
     connect_timeout: TOOL_CONNECT_TIMEOUT_S,
     onnotice: () => {},
     connection: { application_name: name, idle_in_transaction_session_timeout: TOOL_IDLE_MS, jit: 'off' },
     types: { bigint: BIGINT },
   });
+}
+
+/**
+ * The driver would take an IPv6 address' first colon for the one before the port, so it gets such an address apart, in
+ * lists, which its types don't know.
+ */
+export function addressOf(url: string): object {
+  const { hostname, port } = new URL(url);
+  if (!hostname.startsWith('[')) return {};
+  return { host: [hostname.slice(1, -1)], port: [Number(port || DEFAULT_PORT)] };
 }
 
 /** The database is away, or the connection broke so that the statement's outcome is unknown. */
@@ -66,12 +81,18 @@ const TRANSIENT_CLASSES = new Set(['08', '53', '57']); // connection, resources,
 const RETRYABLE = new Set(['40001', '40P01', '25P03']); // serialization failure, deadlock, idle in transaction
 const DRIVER_FAILURES =
   /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOST)/;
+/** No connection, as its TLS is no good: Node's own codes, OpenSSL's, and those of certificates (X509_verify_cert_error). */
+const TLS_FAILURES =
+  /^(ERR_TLS_|ERR_SSL_|EPROTO$|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_SELF_|SELF_SIGNED_|INVALID_(CA|PURPOSE)$)/;
 
 export function isUnavailable(error: unknown): boolean {
   const code = sqlState(error);
   return (
     code !== null &&
-    (DRIVER_FAILURES.test(code) || TRANSIENT_CLASSES.has(code.slice(0, 2)) || RETRYABLE.has(code))
+    (DRIVER_FAILURES.test(code) ||
+      TLS_FAILURES.test(code) ||
+      TRANSIENT_CLASSES.has(code.slice(0, 2)) ||
+      RETRYABLE.has(code))
   );
 }
 

@@ -11,6 +11,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
+import { addressOf } from './client.js';
 import { defaultMigrationsDir, type Migration, readMigrations, type Step } from './migration-files.js';
 import { GIVE_UP_AFTER_MS, statementWithShortLocks, withShortLocks } from './migration-locks.js';
 import { applySearchLanguage } from './search-language.js';
@@ -254,6 +255,7 @@ async function takeLock(sql: Sql, timeoutMs: number): Promise<void> {
 
 async function withConnection<T>(url: string, run: (sql: Sql) => Promise<T>): Promise<T> {
   const sql = postgres(url, {
+    ...addressOf(url),
     max: 1,
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: 0, // the lock would go with an idle connection

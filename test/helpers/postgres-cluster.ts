@@ -1,10 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmod, chown, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { findPostgresBinaries, type PostgresBinaries } from '../../src/store/postgres-binaries.js';
+import type { CertificateFiles } from './certificates.js';
 import { must, until } from './deadline.js';
 
 const run = promisify(execFile);
@@ -29,6 +30,10 @@ interface ClusterOptions {
   readonly durable: boolean;
   /** A directory with `bin/postgres` of another PostgreSQL than the embedded one. */
   readonly nativeDir?: string;
+  /** It takes TLS too, with this certificate and key. */
+  readonly tls?: CertificateFiles;
+  /** Further ones, as `name=value`. */
+  readonly settings?: readonly string[];
 }
 
 /** Creates a cluster and starts it. */
@@ -39,6 +44,7 @@ export async function createCluster(options: ClusterOptions): Promise<PostgresCl
   const binaries = await findPostgresBinaries(options.directory, options.nativeDir);
   if (binaries.owner !== null) await chown(data, binaries.owner.uid, binaries.owner.gid);
   await initialise(binaries, data, options.nativeDir === undefined);
+  if (options.tls !== undefined) await installCertificate(binaries, data, options.tls);
   const port = await freePort();
   const url = (database: string): string => `postgres://parley@127.0.0.1:${port}/${database}`;
   let postmaster: ChildProcess | null = null;
@@ -83,6 +89,23 @@ async function initialise(binaries: PostgresBinaries, data: string, isEmbedded: 
   await run(file, args, { ...identity, cwd: '/', env: {} });
 }
 
+/** Under the names that PostgreSQL looks for; it takes no key that others could read. */
+async function installCertificate(
+  { owner }: PostgresBinaries,
+  data: string,
+  { cert, key }: CertificateFiles,
+): Promise<void> {
+  for (const [from, name] of [
+    [cert, 'server.crt'],
+    [key, 'server.key'],
+  ] as const) {
+    const to = join(data, name);
+    await copyFile(from, to);
+    await chmod(to, 0o600);
+    if (owner !== null) await chown(to, owner.uid, owner.gid);
+  }
+}
+
 async function launch(
   binaries: PostgresBinaries,
   options: ClusterOptions,
@@ -95,6 +118,8 @@ async function launch(
     'max_connections=200',
     'shared_buffers=64MB',
     ...(options.durable ? [] : ['fsync=off', 'full_page_writes=off']),
+    ...(options.tls === undefined ? [] : ['ssl=on']),
+    ...(options.settings ?? []),
   ];
   const command = binaries.command('postgres', [
     '-D',

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
+import type { CertificateFiles } from './certificates.js';
 import { until } from './deadline.js';
 import { freePort } from './postgres-cluster.js';
 import { type RunningProcess, spawnTracked } from './server-process.js';
@@ -32,15 +33,31 @@ export interface RedisServer {
   readonly thaw: () => void;
 }
 
-/** @param settings further ones, as on redis-server's command line */
-export async function startRedis(settings: readonly string[] = []): Promise<RedisServer> {
+/**
+ * @param settings further ones, as on redis-server's command line
+ * @param tls then it takes nothing but TLS, with this certificate and key
+ */
+export async function startRedis(
+  settings: readonly string[] = [],
+  tls?: CertificateFiles,
+): Promise<RedisServer> {
   const directory = await mkdtemp(join(inject('runDirectory'), 'redis-'));
   const data = join(directory, 'appendonlydir');
   const port = await freePort();
+  const portSettings =
+    tls === undefined
+      ? ['--port', String(port)]
+      : [
+          ...['--port', '0', '--tls-port', String(port), '--tls-auth-clients', 'no'],
+          ...['--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.cert],
+        ];
   let running: RunningProcess | null = null;
 
   async function command(name: string, ...args: (string | number)[]): Promise<unknown> {
-    const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => null, connectTimeout: 1_000 });
+    const client = new Redis({
+      ...{ port, host: '127.0.0.1', retryStrategy: () => null, connectTimeout: 1_000 },
+      ...(tls === undefined ? {} : { tls: { rejectUnauthorized: false } }),
+    });
     client.on('error', () => undefined);
     try {
       return await client.call(name, ...args);
@@ -52,7 +69,8 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
     running = spawnTracked(
       PROGRAM,
       [
-        ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],
+        ...portSettings,
+        ...['--bind', '127.0.0.1', '--dir', directory, '--save', ''],
         ...['--appendonly', 'yes', '--appendfsync', 'always', '--loglevel', 'warning', ...settings],
       ],
       {},
@@ -67,7 +85,7 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
 
   await start();
   return {
-    url: `redis://127.0.0.1:${port}/0`,
+    url: `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}/0`,
     command,
     start,
     stop: () => end('SIGTERM'),

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROUTES, type Route, type RouteName } from '../../src/http/routes.js';
+import { CLIENT_FRAMES, type ClientFrameType, Encoding } from '../../src/protocol/frames.js';
 import type { Attachment, Message, Room } from '../../src/protocol/model.js';
 import { picture, upload } from '../helpers/attachments.js';
 import { must } from '../helpers/deadline.js';
+import type { ErrorPayload, Frame } from '../helpers/frames.js';
 import {
   type Account,
   dataOf,
@@ -15,10 +17,11 @@ import {
   restClient,
 } from '../helpers/rest-client.js';
 import { type Server, startServerWithDatabase } from '../helpers/server-process.js';
+import { connect, type WsClient } from '../helpers/ws-client.js';
 
 /**
- * Every route that names something by an id, asked by everybody who may not: made from the table of routes, so that a
- * new route is in it. Nothing may be read or changed, and what is private may not be told from what isn't there.
+ * Every route and every frame that names something by an id, asked by everybody who may not: made from their tables, so
+ * that a new one is in it. Nothing may be read or changed, and what is private may not be told from what isn't there.
  */
 const OUTSIDERS = ['stranger', 'former', 'banned'] as const;
 const INSIDERS = ['moderator', 'member', 'muted'] as const;
@@ -76,6 +79,31 @@ async function scene(kind: Kind): Promise<Scene> {
   }
   return { room, message, attached, pending };
 }
+
+/** What frames name. */
+interface Target {
+  readonly room: { readonly id: string };
+  readonly message: { readonly id: string };
+}
+
+/** Payloads that would do something, were they allowed. */
+const FRAMES: Partial<Record<ClientFrameType, (target: Target) => unknown>> = {
+  join_room: () => ({ since: 0 }),
+  leave_room: () => ({}),
+  resume: ({ room }) => ({ rooms: [{ room_id: room.id, since: 0 }] }),
+  sync: () => ({ since: 0 }),
+  send_message: ({ message }) => ({ content: 'let me in', reply_to: message.id }),
+  edit_message: ({ message }) => ({ message_id: message.id, content: 'taken over' }),
+  delete_message: ({ message }) => ({ message_id: message.id }),
+  add_reaction: ({ message }) => ({ message_id: message.id, emoji: '👎' }),
+  remove_reaction: ({ message }) => ({ message_id: message.id, emoji: '👍' }),
+  mark_read: () => ({ seq_no: 1 }),
+  user_typing: () => ({}),
+  user_stopped_typing: () => ({}),
+};
+const NAMING = (Object.keys(CLIENT_FRAMES) as ClientFrameType[]).filter(
+  (type) => type !== 'authenticate' && type !== 'ping',
+);
 
 type Id = 'roomId' | 'messageId' | 'attachmentId' | 'userId' | 'sessionId' | 'emoji';
 
@@ -267,6 +295,87 @@ test('another user’s session is not there', async () => {
   const answer = await rest.delete(`/auth/sessions/${must(session).id}`, stranger.token);
   expect(told(answer)).toEqual(told(await rest.delete(`/auth/sessions/${randomUUID()}`, stranger.token)));
   expect((await rest.get('/users/me', admin.token)).status).toBe(200);
+});
+
+describe.each(Object.values(Encoding))('over WebSocket in %s', (encoding) => {
+  const clients = {} as Record<Who, WsClient>;
+
+  beforeAll(async () => {
+    for (const [who, { token }] of Object.entries(people)) {
+      clients[who as Who] = await connect({ wsUrl: server.wsUrl, token, encoding });
+    }
+    return () => Promise.all(Object.values(clients).map((client) => client.close()));
+  });
+
+  function askFrame(type: ClientFrameType, who: Who, { room, message }: Target): Promise<Frame> {
+    const payload = FRAMES[type]?.({ room, message });
+    return clients[who].request(type, payload, CLIENT_FRAMES[type].room === 'none' ? undefined : room.id);
+  }
+  /** All that an answer tells, but for the ids that it repeats. */
+  function toldBy({ type, room_id, payload }: Frame, { room, message }: Target): unknown {
+    const text = JSON.stringify({ type, room_id, payload });
+    return JSON.parse(text.replaceAll(room.id, 'the room').replaceAll(message.id, 'the message'));
+  }
+  const nothing = (): Target => ({ room: { id: randomUUID() }, message: { id: randomUUID() } });
+  const codeOfFrame = ({ type, payload }: Frame): string => {
+    if (type === 'error') return (payload as unknown as ErrorPayload).code;
+    const [first] = (payload.rooms ?? []) as { code?: string }[];
+    return first?.code ?? type;
+  };
+
+  describe.each(['private', 'direct'] as const)('a %s room', (kind) => {
+    const outsiders = kind === 'direct' ? [...OUTSIDERS, 'moderator' as const] : OUTSIDERS;
+
+    test.each(NAMING)('%s: to outsiders it is not there', async (type) => {
+      const before = await everything();
+      for (const who of outsiders) {
+        const [target, absent] = [scenes[kind], nothing()];
+        const answer = await askFrame(type, who, target);
+        expect([who, codeOfFrame(answer)]).toEqual([who, type === 'leave_room' ? 'left' : 'not_found']);
+        expect(toldBy(answer, target)).toEqual(toldBy(await askFrame(type, who, absent), absent));
+      }
+      expect(await everything()).toBe(before);
+    });
+
+    test('and nothing of it ever comes', async () => {
+      const { room } = scenes[kind];
+      dataOf(await rest.send(people.admin.token, room.id, { content: 'another secret' }));
+      for (const who of outsiders) {
+        await askFrame('sync', who, scenes[kind]); // through the shard that has told the members
+        expect([who, clients[who].streams.has(room.id)]).toEqual([who, false]);
+      }
+    });
+  });
+
+  test.each(NAMING)('%s: in a public room it is for members', async (type) => {
+    const before = await everything();
+    for (const who of OUTSIDERS) {
+      const answer = await askFrame(type, who, scenes.public);
+      expect([who, codeOfFrame(answer)]).toEqual([who, type === 'leave_room' ? 'left' : 'not_a_member']);
+      expect(JSON.stringify(answer)).not.toContain('secret');
+    }
+    expect(await everything()).toBe(before);
+  });
+
+  const OF_OTHERS = ['edit_message', 'delete_message'] as const;
+  const OF_WRITERS = ['send_message', 'add_reaction', 'user_typing'] as const;
+  const rows = [
+    ...INSIDERS.flatMap((who) => OF_OTHERS.map((type) => [who, type, 'forbidden'] as const)),
+    ...OF_WRITERS.map((type) => ['muted', type, 'muted'] as const),
+  ];
+  test.each(rows)('a %s asking for %s of an admin’s message is %s', async (who, type, code) => {
+    for (const kind of ['public', 'private'] as const) {
+      const before = await everything();
+      expect(codeOfFrame(await askFrame(type, who, scenes[kind]))).toBe(code);
+      expect(await everything()).toBe(before);
+    }
+  });
+});
+
+test('every frame that names something by an id is in these tests', () => {
+  const elsewhere = Object.keys(CLIENT_FRAMES).filter((type) => !NAMING.some((each) => each === type));
+  expect(elsewhere).toEqual(['authenticate', 'ping']);
+  expect(Object.keys(FRAMES).sort()).toEqual([...NAMING].sort());
 });
 
 test('every route that names something by an id is in these tests', () => {

@@ -7,12 +7,13 @@ import { upload } from '../helpers/attachments.js';
 import { must, until } from '../helpers/deadline.js';
 import { type Load, startLoad } from '../helpers/load.js';
 import { createMember } from '../helpers/member-view.js';
-import { hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
+import { hasProgram, hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
 import { newAccount, refusalOf, restClient } from '../helpers/rest-client.js';
 import { type Server, startServer, startServerWithDatabase } from '../helpers/server-process.js';
 import { connect } from '../helpers/ws-client.js';
 
 const DASHBOARDS = 'grafana/dashboards';
+const ALERTMANAGER = 'grafana/alertmanager/alertmanager.yml';
 
 interface Target {
   readonly where: string;
@@ -83,8 +84,30 @@ test('every alert and runbook that a panel names exists', () => {
   expect(named.filter((name) => !known.has(name))).toEqual([]);
 });
 
+test('every alert that another one silences exists', () => {
+  const named = readFileSync(ALERTMANAGER, 'utf8').match(/\bParley[A-Z]\w+/g) ?? [];
+  expect(named.length).toBeGreaterThan(1);
+  const known = new Set(alerts.map(({ name }) => name));
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
+describe.skipIf(!hasProgram('amtool'))('with Alertmanager (skipped where the machine has no amtool)', () => {
+  const amtool = (...args: string[]) => execFileSync('amtool', args, { encoding: 'utf8', stdio: 'pipe' });
+
+  test('amtool finds nothing wrong with its configuration, which sends every alert by its severity', () => {
+    expect(amtool('check-config', ALERTMANAGER)).toContain('SUCCESS');
+    for (const { name, severity } of alerts) {
+      const labels = [`alertname=${name}`, `severity=${severity}`];
+      const routed = amtool('config', 'routes', 'test', `--config.file=${ALERTMANAGER}`, ...labels);
+      expect(routed.trim(), name).toBe(severity);
+    }
+  });
+});
+
 describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has no prometheus)', () => {
-  test('promtool finds nothing wrong with the configuration, the rules and what they are tested for', () => {
+  test('promtool finds nothing wrong with the configuration, the rules and what they are tested for', {
+    timeout: 60_000, // its tests of rules alone take 5 s of CPU
+  }, () => {
     const promtool = (...args: string[]) =>
       execFileSync('promtool', args, { encoding: 'utf8', stdio: 'pipe' });
     promtool('check', 'config', 'grafana/prometheus/prometheus.yml');
@@ -117,6 +140,7 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
           await rest.get('/users/me', load.owner.token);
           await rest.get(`/attachments/${load.owner.id}`, load.owner.token); // not found, and counted
           await uploadText(server, load);
+          await rest.login({ email: 'nobody@example.org', password: 'hashed all the same' });
           return Number((await prometheus.query(seen))[0]?.value[1]) >= 5;
         },
         'some scrapes under REST requests',
@@ -141,6 +165,19 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
         if (!samples.some(({ value }) => Number.isFinite(Number(value[1])))) empty.push(`${where}: ${expr}`);
       }
       expect(empty).toEqual([]);
+    });
+
+    test('every thread of every process tells how busy, late and large it is', async () => {
+      for (const name of [
+        'parley_event_loop_utilization_ratio',
+        'parley_event_loop_lag_seconds',
+        'parley_heap_used_bytes',
+      ]) {
+        const shown = await prometheus.query(`count by (instance, process, thread) (${name})`);
+        const of = (wanted: string) => shown.filter(({ metric }) => metric.thread === wanted).length;
+        for (const thread of ['front', 'shard-0', 'transfer', 'cpu-0'])
+          expect(of(thread), `${name} of ${thread}`).toBe(3);
+      }
     });
 
     test('what is shown by process tells the nodes apart', { timeout: 60_000 }, async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { must } from '../helpers/deadline.js';
 
-/** The driver as the server has it: bundled, with two of its faults mended (scripts/mend-postgres.mjs). */
+/** The driver as the server has it: bundled, with some of its faults mended (scripts/mend-postgres.mjs). */
 const driver = '../../dist/node_modules/postgres/index.mjs';
 const { default: open } = (await import(driver)) as { default: typeof postgres };
 

@@ -1,36 +1,23 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { promisify } from 'node:util';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { createCertificate } from '../helpers/certificates.js';
 import { until } from '../helpers/deadline.js';
 import { type Server, spawnServer, startServerWithDatabase } from '../helpers/server-process.js';
+
+const run = promisify(execFile);
 
 /** A server that ends TLS itself, with a certificate that changes while it runs. */
 const files = { cert: '', key: '' };
 let directory: string;
 let server: Server;
 
-function certificate(name: string): { cert: string; key: string } {
-  const [cert, key] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
-  const args = [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-days',
-    '2',
-  ];
-  execFileSync('openssl', [...args, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], {
-    stdio: 'ignore',
-  });
-  return { cert, key };
-}
+const certificate = (name: string) => createCertificate(directory, name);
 
 async function install(name: string): Promise<void> {
   const made = certificate(name);
@@ -45,10 +32,20 @@ beforeAll(async () => {
   server = await startServerWithDatabase({ TLS_CERT_FILE: files.cert, TLS_KEY_FILE: files.key });
 });
 
+test('the image’s health check asks by TLS, and takes a certificate that nobody has signed', async () => {
+  const check = (env: Record<string, string>) =>
+    run(process.execPath, ['dist/src/health-check.js'], {
+      env: { SERVER_PORT: String(server.port), ...env },
+    });
+  await check({ TLS_CERT_FILE: files.cert });
+  await expect(check({})).rejects.toThrow();
+  await expect(check({ TLS_CERT_FILE: files.cert, SERVER_HOST: '127.0.0.2' })).rejects.toThrow(
+    'ECONNREFUSED',
+  );
+});
+
 /** A connection, and the name in the certificate that it was shown. */
-function shown(
-  options: { maxVersion?: 'TLSv1.1' | 'TLSv1.2' } = {},
-): Promise<{ name: string; socket: TLSSocket }> {
+function shown(options: ConnectionOptions = {}): Promise<{ name: string; socket: TLSSocket }> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       port: server.port,
@@ -84,6 +81,17 @@ test('answers come by TLS, with HSTS; plain HTTP gets none', async () => {
   expect(answer).toMatch(/strict-transport-security: max-age=31536000/);
   socket.destroy();
   await expect(fetch(`${server.url}/api/v1/health/live`)).rejects.toThrow();
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s is spoken', async (version) => {
+  const { socket } = await shown({ minVersion: version, maxVersion: version });
+  expect(socket.getProtocol()).toBe(version);
+  socket.destroy();
+});
+
+test.each(['TLSv1', 'TLSv1.1'] as const)('%s is refused by the server', async (version) => {
+  const old = { minVersion: version, maxVersion: version, ciphers: 'DEFAULT:@SECLEVEL=0' }; // else the client refuses
+  await expect(shown(old)).rejects.toThrow(/alert (?:protocol version|handshake failure|internal error)/);
 });
 
 test('a new certificate is shown after SIGHUP, and no connection or socket is dropped for it', async () => {
