@@ -43,7 +43,7 @@ export interface ClientEvents {
   disconnected: { code: number; retryInMs: number };
   /** The session has ended: nothing is tried any more until `connect`. */
   signedOut: ParleyError;
-  /** You were added to a room. */
+  /** You were added to a room, or joined or made it yourself, here or on another device. */
   room_added: { room_id: string; room: MyRoom | RoomInfo };
   /** Any event of any joined room. */
   room: RoomEvent;

@@ -115,7 +115,8 @@ export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
       const { Body } = await within(OPERATION_TIMEOUT_MS, () =>
         client.send(new GetObjectCommand({ Bucket, Key: key, Range })),
       );
-      return translated(Body as Readable);
+      if (!(Body instanceof Readable)) throw new StorageUnavailable('an object without its bytes');
+      return translated(Body);
     },
 
     async move(from, to) {

@@ -29,13 +29,14 @@ export async function readUploadForm<T>(
     fail = reject;
   });
   failed.catch(() => undefined);
-  let taken: Promise<T> | null = null;
+  const taken: Promise<T>[] = []; // one at most
   form.on('file', (field, stream, info) => {
     stream.on('error', () => undefined); // heard of as the form's
-    if (field !== 'file' || taken !== null) return fail(badForm(field));
+    if (field !== 'file' || taken.length > 0) return fail(badForm(field));
     const claimed = info.mimeType;
-    taken = take({ file_name: info.filename ?? '', claimed, bytes: wholeOf(stream) });
-    taken.catch(fail);
+    const file = take({ file_name: info.filename ?? '', claimed, bytes: wholeOf(stream) });
+    file.catch(fail);
+    taken.push(file);
   });
   form.on('field', (field) => fail(badForm(field)));
   form.on('error', () => fail(new Refusal('bad_request', { sentence: 'The form is malformed or cut off.' })));
@@ -43,11 +44,12 @@ export async function readUploadForm<T>(
   try {
     await Promise.race([pump(source, form), failed]);
     await Promise.race([closed, failed]);
-    if (taken === null) throw badForm('file');
-    return await Promise.race([taken as Promise<T>, failed]);
+    const [file] = taken;
+    if (file === undefined) throw badForm('file');
+    return await Promise.race([file, failed]);
   } finally {
     form.destroy();
-    await settled(taken); // nothing of it goes on
+    await Promise.allSettled(taken); // nothing of it goes on
   }
 }
 
@@ -77,10 +79,6 @@ async function pump(source: AsyncIterable<Uint8Array>, form: busboy.Busboy): Pro
 async function* wholeOf(stream: Readable): AsyncIterable<Uint8Array> {
   yield* stream;
   if (!stream.readableEnded) throw new Refusal('bad_request', { sentence: 'The form is cut off.' });
-}
-
-async function settled(taken: Promise<unknown> | null): Promise<void> {
-  if (taken !== null) await taken.catch(() => undefined);
 }
 
 function badForm(field: string): Refusal {

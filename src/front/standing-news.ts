@@ -74,7 +74,7 @@ export function createStandingNews(deps: {
       if (room_id === null || ended || kind === null || kind === 'gone') return false;
       if (kind !== 'added' || user_id === null || joined_at === null) return deps.isHeard(room_id);
       const member = { user_id, joined_at };
-      if (how !== 'joined' && deps.isHere(user_id) && !told.has(roomAdded(room_id, member))) return true;
+      if (deps.isHere(user_id) && !told.has(roomAdded(room_id, member))) return true;
       return how !== 'founded' && deps.isHeard(room_id) && !told.has(memberJoined(room_id, member));
     },
   };

@@ -187,7 +187,7 @@ export const SERVER_FRAMES = {
   },
   room_added: {
     kind: 'event',
-    summary: 'You were added to a room',
+    summary: 'You are a member of a room: added to it, or come or made it yourself, on whatever device',
     payload: Type.Object({ room: Type.Union([MyRoom, Room]) }),
   },
   resync: {

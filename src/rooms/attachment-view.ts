@@ -62,10 +62,9 @@ export function attachmentViews(links: LinkSigner, present: Presentation, lifeMs
       return (items.some((item, i) => item !== data[i]) ? items : data) as T;
     }
     if (typeof data !== 'object' || data === null) return data;
-    const { attachments } = data as { attachments?: unknown };
-    if (Array.isArray(attachments)) {
-      if (attachments.length === 0) return data;
-      return { ...data, attachments: attachments.map((each) => linkedAttachment(each, origin)) };
+    if ('attachments' in data && Array.isArray(data.attachments)) {
+      if (data.attachments.length === 0) return data;
+      return { ...data, attachments: data.attachments.map((each) => linkedAttachment(each, origin)) };
     }
     let copy: T | null = null;
     for (const name of WRAPPERS) {

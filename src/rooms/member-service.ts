@@ -1,7 +1,7 @@
 import { Refusal } from '../protocol/errors.js';
 import * as facts from '../protocol/facts.js';
 import type { RoomId, UserId } from '../protocol/ids.js';
-import type { Member, MyRoom, Role, RoomType } from '../protocol/model.js';
+import type { Member, MyRoom, Role, Room, RoomType } from '../protocol/model.js';
 import type { AddMemberBody, PatchMemberBody } from '../protocol/requests.js';
 import type { NewAuditEntry } from './audit-port.js';
 import { createJoinBatches } from './join-batches.js';
@@ -85,6 +85,7 @@ async function joinRoom(
   if (joined !== null) announceJoined(announcer, room_id, joined);
   const view = await store.roomView(room_id, caller);
   if (view === null || view.mine === null) throw new Refusal('not_found'); // gone or removed since
+  if (joined !== null) announceAdded(announcer, view.room, joined);
   return view.mine;
 }
 
@@ -155,8 +156,19 @@ async function addMember(
   });
   if (room === null) return { member, added: false };
   announceJoined(announcer, room_id, member);
-  announcer.toUser(user_id, room_id, 'room_added', { room }, facts.roomAdded(room_id, member));
+  announceAdded(announcer, room, member);
   return { member, added: true };
+}
+
+/** Tells a member's devices of his room: also where he came by himself, as that was on one of them. */
+export function announceAdded(
+  announcer: Announcer,
+  room: Room,
+  member: Pick<Member, 'user_id' | 'joined_at'>,
+): void {
+  const room_id = room.id as RoomId;
+  const fact = facts.roomAdded(room_id, member);
+  announcer.toUser(member.user_id as UserId, room_id, 'room_added', { room }, fact);
 }
 
 function announceJoined(announcer: Announcer, room_id: RoomId, member: Member): void {

@@ -4,6 +4,7 @@ import { newId, type RoomId, type UserId } from '../protocol/ids.js';
 import type { MyRoom, Room } from '../protocol/model.js';
 import type { CreateRoomBody, PatchRoomBody } from '../protocol/requests.js';
 import {
+  announceAdded,
   type ListPage,
   type MemberService,
   memberService,
@@ -57,11 +58,10 @@ async function createRoom(
   }
   const outcome = await store.createRoom(room, firstMembers(room, others));
   if (outcome.created) {
-    for (const user_id of others) {
+    for (const user_id of [caller, ...others]) {
       announcer.standingChanged(room.id, user_id);
       // The first memberships begin with the room.
-      const fact = facts.roomAdded(room.id, { user_id, joined_at: outcome.room.created_at });
-      announcer.toUser(user_id, room.id, 'room_added', { room: outcome.room }, fact);
+      announceAdded(announcer, outcome.room, { user_id, joined_at: outcome.room.created_at });
     }
   }
   return outcome;

@@ -41,7 +41,7 @@ export function createLateNews(deps: {
     }
   }
 
-  /** The first members of a room are told of it alone, and its founder knows. */
+  /** The first members of a room are told of it alone. */
   function added(room: Room, member: Member, how: StandingChange['how']): void {
     const room_id = room.id as RoomId;
     const user_id = member.user_id as UserId;
@@ -49,9 +49,7 @@ export function createLateNews(deps: {
       const fact = memberJoined(room_id, member);
       hear(['room', room_id, 'member_joined', joinedPayload(member), Date.now(), fact]);
     }
-    if (how === 'added' || (how === 'founded' && user_id !== room.created_by)) {
-      hear(['user', user_id, room_id, 'room_added', { room }, Date.now(), roomAdded(room_id, member)]);
-    }
+    hear(['user', user_id, room_id, 'room_added', { room }, Date.now(), roomAdded(room_id, member)]);
   }
 
   return async (changes) => {

@@ -4,6 +4,7 @@ import { presentation } from '../attachments/presentation.js';
 import { StorageUnavailable } from '../attachments/storage-port.js';
 import { TRANSFER_CONNECTIONS } from '../config-settings.js';
 import { attachmentHandlers } from '../http/attachment-handlers.js';
+import type { RouteName } from '../http/routes.js';
 import type { HttpHandler } from '../http/types.js';
 import type { FromTransfer, ToTransfer, TransferStart } from '../ipc/messages.js';
 import { withDeadline } from '../lib/deadline.js';
@@ -84,7 +85,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
       throw error.refusal;
     }
   }
-  const handlers = attachmentHandlers({
+  const handlers: Partial<Record<RouteName, HttpHandler>> = attachmentHandlers({
     attachments,
     views,
     inspect,
@@ -136,7 +137,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
   }
 
   async function rest(request: Extract<ToTransfer, { t: 'http' }>): Promise<Success> {
-    const handle = (handlers as Partial<Record<string, HttpHandler>>)[request.route];
+    const handle = handlers[request.route];
     if (handle === undefined) throw new Error(`no handler for ${request.route}`);
     const ms = request.route === 'complete_attachment' ? COPY_ANSWER_MS : ANSWER_MS;
     const result = await withDeadline(handle(request), ms, () => new Refusal('unavailable'));

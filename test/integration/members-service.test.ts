@@ -29,7 +29,7 @@ test('who joins has read everything so far; joining twice changes nothing', asyn
   const joined = await service.joinRoom(b, room);
   expect(joined).toMatchObject({ role: 'member', last_read_seq: 2, unread_count: 0, member_count: 2 });
   expect(await service.joinRoom(b, room)).toEqual(joined);
-  expect(world.heard()).toEqual(['standing b', 'room member_joined b member']);
+  expect(world.heard()).toEqual(['standing b', 'room member_joined b member', 'user b room_added']);
 });
 
 test('who leaves is told to the room, then cut off', async () => {

@@ -37,6 +37,13 @@ describe.skipIf(!hasRedis)('two nodes with Redis (skipped where the machine has 
       expect((await benThere.hears('member_joined', eve)).payload).toMatchObject({ role: 'moderator' });
       const added = await eveThere.next(({ type }) => type === 'room_added', 'room_added on the other node');
       expect(added.payload).toMatchObject({ room: { id: room } });
+      const { id: made } = await newRoom(here, eve);
+      const { id: open } = await newRoom(here, ann);
+      dataOf(await here.join(eve.token, open));
+      for (const id of [made, open]) {
+        const own = await eveThere.next(({ type }) => type === 'room_added', 'a room of her own doing');
+        expect(own.room_id).toBe(id);
+      }
 
       dataOf(await here.patchMember(ann.token, room, eve.id, { role: 'member' }));
       expect((await benThere.hears('member_updated', eve)).payload).toMatchObject({ role: 'member' });

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { ROUTES, type Route } from '../../src/http/routes.js';
 import { type Account, dataOf, newAccount, newRoom, type Rest, restClient } from '../helpers/rest-client.js';
 import { type Server, startServerWithDatabase } from '../helpers/server-process.js';
+import { listen } from '../helpers/signals.js';
 import { connect, type WsClient } from '../helpers/ws-client.js';
 
 let server: Server;
@@ -64,6 +65,32 @@ describe.each(['json', 'msgpack'] as const)('who has joined a room hears in %s',
     const removed = await event(theirs, 'removed_from_room');
     expect(removed.payload).toEqual({ room_id: room.id, reason: 'removed' });
     await theirs.close();
+  });
+});
+
+describe.each(['json', 'msgpack'] as const)('a user’s other device hears in %s', (encoding) => {
+  test('of the rooms that he makes and joins, once', async () => {
+    const room = await newRoom(rest, admin);
+    const other = await connect({ wsUrl: server.wsUrl, token: guest.token, encoding });
+    const friend = await newAccount(rest);
+    const stranger = await listen(server.wsUrl, await newAccount(rest), encoding);
+    const made = await newRoom(rest, guest);
+    expect(await event(other, 'room_added')).toMatchObject({ room_id: made.id, payload: { room: made } });
+    for (const status of [200, 200]) expect((await rest.join(guest.token, room.id)).status).toBe(status);
+    const joined = await event(other, 'room_added');
+    expect(joined).toMatchObject({
+      room_id: room.id,
+      payload: { room: { id: room.id, name: room.name, member_count: 2 } },
+    });
+    const body = { type: 'direct', member_ids: [friend.id] } as const;
+    const pair = dataOf(await rest.createRoom(guest.token, body));
+    expect((await rest.createRoom(guest.token, body)).status).toBe(200);
+    expect((await event(other, 'room_added')).room_id).toBe(pair.id);
+    const last = await newRoom(rest, guest);
+    expect((await event(other, 'room_added')).room_id).toBe(last.id); // repeats told of nothing
+    await stranger.ask('ping');
+    expect(stranger.frames.filter(({ type }) => type === 'room_added')).toEqual([]);
+    await Promise.all([other.close(), stranger.close()]);
   });
 });
 

@@ -22,14 +22,16 @@ type Two = [UserId, UserId];
 type Three = [UserId, UserId, UserId];
 
 describe('creating a room', () => {
-  test('makes the creator admin and tells those added, not himself', async () => {
+  test('makes the creator admin and tells all of its members', async () => {
     const [a, b, c] = (await world.users(3)) as Three;
     const made = await service.createRoom(a, { type: 'private', name: 'team', member_ids: [b, c, b, a] });
     expect(made).toMatchObject({
       created: true,
       room: { name: 'team', member_count: 3, created_by: a, head_seq: 0 },
     });
-    expect(world.heard()).toEqual(['standing b', 'user b room_added', 'standing c', 'user c room_added']);
+    expect(world.heard()).toEqual(
+      ['a', 'b', 'c'].flatMap((name) => [`standing ${name}`, `user ${name} room_added`]),
+    );
     const { items } = await service.listMembers(a, made.room.id as RoomId, null, 10);
     expect(new Map(items.map((member) => [member.user_id, member.role]))).toEqual(
       new Map([
@@ -67,7 +69,7 @@ describe('creating a room', () => {
       expect([one.created, two.created].sort()).toEqual([false, true]);
       expect(await world.counted(one.room.id as RoomId)).toEqual({ member_count: 2, actual: 2, admins: 2 });
     }
-    expect(world.heard()).toHaveLength(100); // standing and room_added, once a pair
+    expect(world.heard()).toHaveLength(200); // standing and room_added, once a member
   });
 
   test('a pair may open a new direct room once theirs is deleted', async () => {

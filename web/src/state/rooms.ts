@@ -91,7 +91,8 @@ function join(app: App, state: RoomState): void {
 
 /** A room that somebody else, or this page, has just made or joined. */
 export async function takeRoom(app: App, { id }: Pick<RoomInfo, 'id'>): Promise<RoomState> {
-  const info = (await apiOf(app).room(id)) as MyRoom;
+  const info = await apiOf(app).room(id);
+  if (!('role' in info)) throw new Error('You have left this room again.');
   const state = putRoom(app, { ...info, last_message: info.last_message ?? null });
   if (info.type === 'direct') await loadMembers(app, state);
   app.render();
