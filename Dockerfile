@@ -13,7 +13,8 @@ WORKDIR /app
 # The only place that is written to: the tree itself works on a read-only file system.
 RUN install --directory --owner=node --group=node --mode=0700 /data
 COPY --from=build /image ./
-USER node
+# The user `node`, as a number: Kubernetes' runAsNonRoot can check no name.
+USER 1000:1000
 VOLUME /data
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM

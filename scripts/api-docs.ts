@@ -1,9 +1,15 @@
 /**
  * Writes docs/openapi.json and docs/asyncapi.json. With `--check` it writes nothing and exits 1 where either is
- * stale.
+ * stale. It does neither where a route or a frame lacks a schema, a description or a list of errors: it says which and
+ * exits 1.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { apiDocuments } from '../src/docs/documents.js';
+import { documentedTables, documentGaps } from '../src/docs/gaps.js';
+
+const gaps = documentGaps(documentedTables());
+for (const gap of gaps) console.error(gap);
+if (gaps.length > 0) process.exit(1);
 
 const { openapi, asyncapi } = apiDocuments();
 const files = { 'docs/openapi.json': openapi, 'docs/asyncapi.json': asyncapi };

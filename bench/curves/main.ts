@@ -1,7 +1,6 @@
 /**
  * How does what a message costs grow: with sockets, with the size of a room, with processes, with the table?
- * `npm run bench:curves -- [--axis connections|room-size|nodes|rows]… [--seconds N] [--rows N,N,…] [--times N]`
- * Prints a table for each axis and writes them with plots into a new directory in bench/results.
+ * `npm run bench:curves -- --help`
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +11,17 @@ import { say } from '../load/terminal.js';
 import { AXES, type Axis, measurePoint, type Point } from './load-axes.js';
 import { measureRows, type RowsPoint } from './rows.js';
 
+const USAGE = `npm run bench:curves -- [options]
+
+Prints a table for each axis, and writes them with plots.
+
+  --axis X       connections | room-size | nodes | rows; may be given several times (all)
+  --seconds N    of load at each point (10)
+  --rows N,N,…   sizes of the table of messages (100000,1000000,10000000)
+  --times N      each statement at each size (500)
+  --results DIR  files go there (a new one in bench/results; none: no files)
+  --help`;
+
 const { values } = parseArgs({
   options: {
     axis: { type: 'string', multiple: true, default: [...AXES.map(({ name }) => name), 'rows'] },
@@ -19,6 +29,7 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '100000,1000000,10000000' },
     times: { type: 'string', default: '500' },
     results: { type: 'string' },
+    help: { type: 'boolean', default: false },
   },
 });
 
@@ -125,22 +136,27 @@ async function rowsCurve(): Promise<Curve> {
   };
 }
 
-const curves: Curve[] = [];
-for (const name of values.axis) {
-  const axis = AXES.find((each) => each.name === name);
-  if (axis === undefined && name !== 'rows') throw new RangeError(`--axis ${name}: unknown`);
-  const curve = axis === undefined ? await rowsCurve() : await loadCurve(axis);
-  curves.push(curve);
-  console.log(`\n${curve.table}\n`);
-}
-const directory = resultsDirectory(values.results, 'curves');
-if (directory !== undefined) {
-  writeJson(
-    join(directory, 'curves.json'),
-    curves.map(({ name, points }) => ({ name, points })),
-  );
-  for (const { name, plots } of curves) {
-    for (const [i, svg] of plots.entries()) writeFileSync(join(directory, `${name}-${i + 1}.svg`), svg);
+async function main(): Promise<void> {
+  const curves: Curve[] = [];
+  for (const name of values.axis) {
+    const axis = AXES.find((each) => each.name === name);
+    if (axis === undefined && name !== 'rows') throw new RangeError(`--axis ${name}: unknown`);
+    const curve = axis === undefined ? await rowsCurve() : await loadCurve(axis);
+    curves.push(curve);
+    console.log(`\n${curve.table}\n`);
   }
-  console.log(`files in ${directory}`);
+  const directory = resultsDirectory(values.results, 'curves');
+  if (directory !== undefined) {
+    writeJson(
+      join(directory, 'curves.json'),
+      curves.map(({ name, points }) => ({ name, points })),
+    );
+    for (const { name, plots } of curves) {
+      for (const [i, svg] of plots.entries()) writeFileSync(join(directory, `${name}-${i + 1}.svg`), svg);
+    }
+    console.log(`files in ${directory}`);
+  }
 }
+
+if (values.help) console.log(USAGE);
+else await main();

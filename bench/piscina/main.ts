@@ -1,7 +1,7 @@
 /**
  * Does it cost anything to let Piscina hold the shard threads? Compares the message traffic between the main thread and a thread
  * held by Piscina (one long task, atomics off, a transferred MessagePort) with that of a bare worker_threads Worker, in
- * alternating rounds. `npm run bench:piscina -- [--rounds N] [--seconds N] [--batch N] [--window N]`
+ * alternating rounds. `npm run bench:piscina -- --help`
  */
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,14 @@ import { Piscina, version as piscinaVersion } from 'piscina';
 import { measureTraffic } from './traffic.js';
 
 const THREAD = fileURLToPath(new URL('./thread.js', import.meta.url));
+
+const USAGE = `npm run bench:piscina -- [options]
+
+  --rounds N     of each, in turn (7)
+  --seconds N    a round (1)
+  --batch N      messages in a batch (50)
+  --window N     batches under way (8)
+  --help`;
 
 /** Fewer rounds say little about a shared machine. */
 const MIN_ROUNDS = 5;
@@ -81,8 +89,10 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '1' },
       batch: { type: 'string', default: '50' },
       window: { type: 'string', default: '8' },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) return console.log(USAGE);
   const rounds = positive('rounds', values.rounds, MIN_ROUNDS);
   const ms = positive('seconds', values.seconds, 0.05) * 1_000;
   const batch = positive('batch', values.batch, 1);

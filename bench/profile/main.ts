@@ -6,17 +6,16 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseOptions } from '../load/options.js';
+import { type LoadOptions, parseOptions, usage } from '../load/options.js';
 import { resultsDirectory } from '../load/result-files.js';
 import { runLoad } from '../load/run.js';
 import { say } from '../load/terminal.js';
 import { type CpuProfile, readProfile } from './profile.js';
 
-const options = parseOptions([...process.argv.slice(2), '--results', 'none']);
-const directory = resolve(resultsDirectory(undefined, 'profile') ?? '.');
-mkdirSync(directory, { recursive: true });
-process.env.PROFILE_DIR = directory;
-if (options !== undefined) {
+async function profileOf(options: LoadOptions): Promise<void> {
+  const directory = resolve(resultsDirectory(undefined, 'profile') ?? '.');
+  mkdirSync(directory, { recursive: true });
+  process.env.PROFILE_DIR = directory;
   const serverEntry = fileURLToPath(new URL('./server.js', import.meta.url));
   const { result } = await runLoad({ ...options, serverEntry }, say);
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
@@ -38,3 +37,7 @@ if (options !== undefined) {
     `${Math.round(result.rates.acked)} msg/s acknowledged, ${result.verdict}; profiles in ${directory}`,
   );
 }
+
+const options = parseOptions([...process.argv.slice(2), '--results', 'none']);
+if (options === undefined) console.log(usage());
+else await profileOf(options);

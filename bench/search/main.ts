@@ -2,8 +2,7 @@
  * How long does a search take in a million messages, and what does it cost every insert? On a database of its own,
  * through the server's own statements, one search at a time.
  *
- * `node dist/bench/search/main.js [--messages N] [--searches N] [--inserts N] [--data-dir DIR]`; a directory that
- * is given stays, and the messages in it are searched again by the next run.
+ * `npm run bench:search -- --help`
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -24,12 +23,21 @@ import { ROOM_SIZES, wordOf } from './corpus.js';
 import { type Corpus, corpusOf, createRooms, fill, newMessages } from './fill.js';
 import { makeQuery, QUERY_KINDS } from './queries.js';
 
+const USAGE = `npm run bench:search -- [options]
+
+  --messages N       to search in (1000000)
+  --searches N       of each kind (300)
+  --inserts N        of each kind, to tell what the index costs; 0: none (60000)
+  --data-dir DIR     stays, and the messages in it are searched again by the next run (a temporary one)
+  --help`;
+
 const { values } = parseArgs({
   options: {
     messages: { type: 'string', default: '1000000' },
     searches: { type: 'string', default: '300' },
     inserts: { type: 'string', default: '60000' },
     'data-dir': { type: 'string' },
+    help: { type: 'boolean', default: false },
   },
 });
 const messages = Number(values.messages);
@@ -177,4 +185,5 @@ async function insertRate(url: string, kind: 'with' | 'without', count: number):
   return count / seconds;
 }
 
-await main();
+if (values.help) console.log(USAGE);
+else await main();

@@ -9,6 +9,20 @@ const TEXT = 'text/plain';
 const UNKNOWN = 'application/octet-stream';
 /** Claims under which text may come. What a browser would run or render is not among them. */
 const TEXT_CLAIMS = new Set([TEXT, 'text/csv', 'text/markdown', 'application/json', UNKNOWN, '']);
+/** What clients call types that bytes are named otherwise by. */
+const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
+  ['image/jpg', 'image/jpeg'],
+  ['image/pjpeg', 'image/jpeg'],
+  ['image/x-png', 'image/png'],
+  ['image/x-ms-bmp', 'image/bmp'],
+  ['application/x-zip-compressed', 'application/zip'],
+  ['application/x-gzip', 'application/gzip'],
+  ['application/msword', 'application/x-cfb'],
+  ['application/vnd.ms-excel', 'application/x-cfb'],
+  ['application/vnd.ms-powerpoint', 'application/x-cfb'],
+  ['application/vnd.ms-outlook', 'application/x-cfb'],
+  ['text/rtf', 'application/rtf'],
+]);
 /** Never, whatever the settings say: a browser runs these. */
 const NEVER = /html|xml$|svg|javascript|ecmascript/;
 /** Images of which a thumbnail is made. */
@@ -25,20 +39,34 @@ export async function decideType(
   claimed: string,
   allowed: readonly string[],
 ): Promise<string> {
-  const claim = claimed.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const claim = mediaTypeOf(claimed);
   const type = (await markedType(sample)) ?? unmarkedType(sample, claim);
-  if (
-    type === null ||
-    NEVER.test(type) ||
-    isOtherKind(claim, type) ||
-    !allowed.some((pattern) => matches(type, pattern))
-  ) {
-    throw new Refusal('unsupported_media_type', {
-      field: 'file',
-      sentence: 'This type of file is not accepted.',
-    });
+  if (type === null || NEVER.test(type) || isOtherKind(claim, type) || !isAllowed(type, allowed)) {
+    throw notAccepted('file');
   }
   return type;
+}
+
+/**
+ * Refuses a file of which only the claim is known yet. Where that says nothing of the content (`application/octet-stream`), its
+ * bytes are waited for.
+ *
+ * @throws Refusal `unsupported_media_type`
+ */
+export function checkClaim(claimed: string, allowed: readonly string[]): void {
+  const claim = mediaTypeOf(claimed);
+  if (claim === UNKNOWN) return;
+  const type = TEXT_CLAIMS.has(claim) ? TEXT : (OTHER_NAMES.get(claim) ?? claim);
+  if (isHopeless(claimed) || !isAllowed(type, allowed)) throw notAccepted('file_type');
+}
+
+function notAccepted(field: 'file' | 'file_type'): Refusal {
+  return new Refusal('unsupported_media_type', { field, sentence: 'This type of file is not accepted.' });
+}
+
+/** Without its parameters. */
+function mediaTypeOf(claimed: string): string {
+  return claimed.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /**
@@ -77,8 +105,10 @@ function looksLikeText(sample: Uint8Array): boolean {
   return cuts.some((cut) => isUtf8(sample.subarray(0, sample.length - cut)));
 }
 
-function matches(type: string, pattern: string): boolean {
-  return pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+function isAllowed(type: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) =>
+    pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern,
+  );
 }
 
 /** Whether a claim alone rules a file out, before any byte of it has come. */

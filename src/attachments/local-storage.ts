@@ -1,6 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, type FileHandle, mkdir, open, opendir, readdir, rename, rm, stat } from 'node:fs/promises';
+import {
+  access,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { GrantSigner } from './local-links.js';
 import {
@@ -18,6 +29,9 @@ import {
 const PART_BYTES = 16 * 1_024 * 1_024;
 /** One read of a file. */
 export const READ_BYTES = 64 * 1_024;
+
+/** What file systems without hard links answer (FAT, some network shares). */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /** Gives the memory that the next piece of a file is read into. */
 export type NextPiece = () => Uint8Array | Promise<Uint8Array>;
@@ -49,7 +63,12 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
   const urlOf = (token: string): string => `${publicUrl ?? ''}${LINK_PATH}${token}`;
   const untilOf = (lifeMs: number): number => Math.floor((Date.now() + lifeMs) / 1_000);
 
-  async function write(key: string, path: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+  async function write(
+    key: string,
+    path: string,
+    bytes: AsyncIterable<Uint8Array>,
+    place: (from: string, to: string) => Promise<void> = rename,
+  ): Promise<number> {
     const draft = draftOf(key);
     let source = bytes;
     let size = 0;
@@ -68,7 +87,7 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
         await file.close();
       }
       await mkdir(dirname(path), { recursive: true });
-      await rename(draft, path);
+      await place(draft, path);
       await syncDirectory(dirname(path));
       return size;
     } catch (error) {
@@ -108,7 +127,7 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
     async move(from, to) {
       try {
         await mkdir(dirname(pathOf(to)), { recursive: true });
-        await rename(pathOf(from), pathOf(to));
+        await placeOnce(pathOf(from), pathOf(to));
         await syncDirectory(dirname(pathOf(to)));
       } catch (error) {
         if (!isMissing(error)) throw new StorageUnavailable(error);
@@ -144,23 +163,23 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
 
     async completeParts(key, upload_id, size) {
       const directory = partsOf(key, upload_id);
+      if ((await sizeOf(pathOf(key))) !== null) {
+        // Joined before: a crash may have cut off the removal of the parts, and a late one may have come since.
+        return rm(directory, { recursive: true, force: true }).catch(unavailable);
+      }
       let names: string[] = [];
       try {
         names = await readdir(directory);
       } catch (error) {
         if (!isMissing(error)) throw new StorageUnavailable(error);
       }
-      if (names.length === 0) {
-        if ((await sizeOf(pathOf(key))) === null) throw new ObjectMissing();
-        return;
-      }
+      if (names.length === 0) throw new ObjectMissing();
       const numbers = names.map(Number).sort((a, b) => a - b);
       const paths = numbers.map((number) => join(directory, String(number)));
       let arrived = 0;
       for (const path of paths) arrived += (await sizeOf(path)) ?? 0;
-      if (arrived === size) await write(key, pathOf(key), joined(paths));
-      // A crash may have cut off the removal of parts that were joined.
-      else if ((await sizeOf(pathOf(key))) !== size) throw new PartsMissing();
+      if (arrived !== size) throw new PartsMissing();
+      await write(key, pathOf(key), joined(paths), placeOnce);
       await rm(directory, { recursive: true, force: true });
     },
 
@@ -275,6 +294,24 @@ async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
     const { bytesWritten } = await file.write(chunk, at, chunk.length - at);
     at += bytesWritten;
   }
+}
+
+/** Gives a file another name where none has it: else that one stays, and this goes. In one step, where there are hard links. */
+async function placeOnce(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST') {
+      if (!NO_LINKS.has(code)) throw error;
+      const isFree = await access(to).then(
+        () => false,
+        () => true,
+      );
+      if (isFree) return rename(from, to);
+    }
+  }
+  await rm(from, { force: true });
 }
 
 /** The name of a new file is on disk only once its directory is. */

@@ -120,13 +120,13 @@ export function s3Storage(config: S3Config): ObjectStorage & LinkSigner {
 
     async move(from, to) {
       const CopySource = `${Bucket}/${from}`;
-      await head(from); // whether S3 answers at all is known before the long wait
-      try {
+      // Whether S3 answers at all is known before the long wait, too.
+      if ((await head(to)) === null) {
         await within(COPY_TIMEOUT_MS, (options) =>
           client.send(new CopyObjectCommand({ Bucket, Key: to, CopySource }), options),
-        );
-      } catch (error) {
-        if (!(error instanceof ObjectMissing) || (await head(to)) === null) throw error;
+        ).catch(async (error: unknown) => {
+          if (!(error instanceof ObjectMissing) || (await head(to)) === null) throw error; // moved meanwhile
+        });
       }
       await within(OPERATION_TIMEOUT_MS, (options) =>
         client.send(new DeleteObjectCommand({ Bucket, Key: from }), options),

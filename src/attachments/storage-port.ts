@@ -65,7 +65,10 @@ export interface ObjectStorage {
   head(key: string): Promise<{ readonly size: number } | null>;
   /** The object, or a range that lies within it. @throws ObjectMissing */
   get(key: string, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>;
-  /** Moves an object over another. Repeating a move that was done changes nothing. @throws ObjectMissing */
+  /**
+   * Moves an object to where none is: one that is there stays, and the other goes. So repeating a move changes nothing.
+   * @throws ObjectMissing where there is neither
+   */
   move(from: string, to: string): Promise<void>;
   /** Removes the object and all that unfinished uploads of it have left. Nothing there is fine. */
   remove(key: string): Promise<void>;
@@ -74,7 +77,7 @@ export interface ObjectStorage {
   /** The same in parts, for what is too large for one request. Nothing is under `key` before {@link completeParts}. */
   presignParts(key: string, size: number, type: string, lifeMs: number): Promise<DirectParts>;
   /**
-   * Joins the parts, which must come to `size` bytes. Repeating it changes nothing.
+   * Joins the parts, which must come to `size` bytes. Repeating it changes nothing, also where parts have come since.
    * @throws ObjectMissing where none has arrived, PartsMissing where they come to another size: nothing is changed then
    */
   completeParts(key: string, upload_id: string, size: number): Promise<void>;

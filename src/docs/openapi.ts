@@ -40,21 +40,63 @@ const HEALTH = {
   },
 };
 
+/** A route that the front answers itself, without asking a shard: read by GET, without a token. */
+interface PlainRoute {
+  readonly path: string;
+  readonly summary: string;
+  readonly tag: 'health' | 'documents';
+  readonly data: JsonSchema;
+  readonly errors: readonly ErrorCode[];
+}
+
+const WHOLE_HEALTH = { ...HEALTH, required: Object.keys(HEALTH.properties) };
+
+export const PLAIN_ROUTES: Readonly<Record<string, PlainRoute>> = {
+  health: {
+    path: '/health',
+    summary: 'Whether everything the server needs is there',
+    tag: 'health',
+    data: WHOLE_HEALTH,
+    errors: ['unavailable'],
+  },
+  health_live: {
+    path: '/health/live',
+    summary: 'Whether the process runs; asks no dependency',
+    tag: 'health',
+    data: HEALTH,
+    errors: [],
+  },
+  health_ready: {
+    path: '/health/ready',
+    summary: 'Whether the server takes requests; not while it starts or drains',
+    tag: 'health',
+    data: WHOLE_HEALTH,
+    errors: ['unavailable'],
+  },
+  openapi: {
+    path: '/openapi.json',
+    summary: 'This document',
+    tag: 'documents',
+    data: { type: 'object' },
+    errors: ['rate_limited'],
+  },
+  asyncapi: {
+    path: '/asyncapi.json',
+    summary: 'The AsyncAPI document of the WebSocket',
+    tag: 'documents',
+    data: { type: 'object' },
+    errors: ['rate_limited'],
+  },
+};
+
 export function openApi(version: string): OpenApi {
   const paths: OpenApi['paths'] = {};
   for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
     const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method]: operation(name, route) };
   }
-  for (const [path, summary] of [
-    ['/health', 'Whether everything the server needs is there'],
-    ['/health/live', 'Whether the process runs; asks no dependency'],
-    ['/health/ready', 'Whether the server takes requests; not while it starts or drains'],
-  ] as const) {
-    paths[path] = { get: healthOperation(path, summary) };
-  }
-  for (const document of ['openapi', 'asyncapi']) {
-    paths[`/${document}.json`] = { get: documentOperation(document) };
+  for (const [name, route] of Object.entries(PLAIN_ROUTES)) {
+    paths[route.path] = { get: plainOperation(name, route) };
   }
   return {
     openapi: '3.1.0',
@@ -106,7 +148,7 @@ function operation(name: string, route: Route): Operation {
     ...(body === null
       ? {}
       : { requestBody: { required: route.bodyOptional !== true, content: json(referring(body)) } }),
-    responses: { ...(route.content ? fileAnswers() : successes(route)), ...failures(route) },
+    responses: { ...(route.content ? fileAnswers() : successes(route)), ...failuresOf(codesOf(route)) },
   };
 }
 
@@ -177,9 +219,9 @@ function linksFrom(path: string): JsonSchema {
 }
 
 /** Grouped by status, as OpenAPI has it; the codes of each stand in its schema. */
-function failures(route: Route): Record<string, JsonSchema> {
+function failuresOf(errors: readonly ErrorCode[]): Record<string, JsonSchema> {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codesOf(route)) {
+  for (const code of errors) {
     const { status } = ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
@@ -220,7 +262,7 @@ export function responseOf(document: OpenApi, response: JsonSchema): JsonSchema 
   return document.components.responses[name] ?? {};
 }
 
-function failure(codes: readonly ErrorCode[]): JsonSchema {
+function failure(codes: readonly ErrorCode[]) {
   return {
     type: 'object',
     required: ['success', 'error', 'code', 'retry', 'request_id'],
@@ -245,35 +287,33 @@ function json(schema: JsonSchema): JsonSchema {
   return { 'application/json': { schema } };
 }
 
-function healthOperation(path: string, summary: string): Operation {
-  const data = path === '/health/live' ? HEALTH : { ...HEALTH, required: Object.keys(HEALTH.properties) };
-  const envelope = (success: boolean) => ({
-    type: 'object',
-    required: ['success', 'data'],
-    properties: { success: { const: success }, data },
-  });
+function plainOperation(operationId: string, { summary, tag, data, errors }: PlainRoute): Operation {
   return {
-    operationId: path.slice(1).replaceAll('/', '_'),
+    operationId,
     summary,
-    tags: ['health'],
+    tags: [tag],
     security: [],
     parameters: [],
-    responses: {
-      200: answer('All is well.', envelope(true), ['x-request-id']),
-      ...(path === '/health/live'
-        ? {}
-        : { 503: answer('Degraded, or not ready.', envelope(false), ['x-request-id', 'retry-after']) }),
-    },
+    responses:
+      tag === 'health'
+        ? healthAnswers(data, errors)
+        : { 200: answer('The document.', data, []), ...failuresOf(errors) },
   };
 }
 
-function documentOperation(document: string): Operation {
+/** A failure tells, beside its code, what is away. */
+function healthAnswers(data: JsonSchema, errors: readonly ErrorCode[]): Record<string, JsonSchema> {
+  const success = {
+    type: 'object',
+    required: ['success', 'data'],
+    properties: { success: { const: true }, data },
+  };
+  const { required, properties } = failure(errors);
+  const degraded = { type: 'object', required: [...required, 'data'], properties: { ...properties, data } };
   return {
-    operationId: document,
-    summary: document === 'openapi' ? 'This document' : 'The AsyncAPI document of the WebSocket',
-    tags: ['documents'],
-    security: [],
-    parameters: [],
-    responses: { 200: answer('The document.', { type: 'object' }, []) },
+    200: answer('All is well.', success, ['x-request-id']),
+    ...(errors.length === 0
+      ? {}
+      : { 503: answer('Degraded, or not ready.', degraded, ['x-request-id', 'retry-after']) }),
   };
 }

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import { registerCaches } from '../observability/cache-metrics.js';
+import { leanHistogram } from '../observability/lean-histogram.js';
 import { limitsHit } from '../observability/limits-hit.js';
 import { FRONT_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
@@ -201,18 +202,10 @@ export function createFrontMetrics(
     buckets: LATENCY_BUCKETS,
     registers,
   });
-  const acknowledged = new Histogram({
-    name: 'parley_ack_seconds',
-    help: 'Sends over WebSocket, from the receipt of the frame to the sending of its answer.',
-    buckets: LATENCY_BUCKETS,
-    registers,
-  });
-  const delivered = new Histogram({
-    name: 'parley_delivery_seconds',
-    help: 'Messages, from entering a batch on any node to being published to their topics on this one.',
-    buckets: LATENCY_BUCKETS,
-    registers,
-  });
+  const latency = (name: string, help: string) => {
+    const [observe] = leanHistogram(registers, { name, help, buckets: LATENCY_BUCKETS, series: [{}] });
+    return observe ?? (() => {});
+  };
   const lost = new Counter({
     name: 'parley_websocket_errors_total',
     help: 'Frames answered with an error, by its code.',
@@ -226,8 +219,14 @@ export function createFrontMetrics(
     stage: stageTimes(registers, FRONT_STAGES),
     lost: (code) => lost.inc({ code }),
     http: (route, code, seconds) => http.observe({ route, code }, seconds),
-    acknowledged: (seconds) => acknowledged.observe(seconds),
-    delivered: (seconds) => delivered.observe(seconds),
+    acknowledged: latency(
+      'parley_ack_seconds',
+      'Sends over WebSocket, from the receipt of the frame to the sending of its answer.',
+    ),
+    delivered: latency(
+      'parley_delivery_seconds',
+      'Messages, from entering a batch on any node to being published to their topics on this one.',
+    ),
     limited: limitsHit(registers, LIMITS),
   };
 }

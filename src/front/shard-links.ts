@@ -330,16 +330,28 @@ export function startShards(options: {
     if (pending === undefined) return;
     const home = shardOf(message.room_id, config.shards);
     if (pending.kind === 'frame' && pending.request.room_id === null) {
-      const { id: _, ...frame } = pending.request;
-      return sendFrame(home, { ...frame, room_id: message.room_id });
+      return sendFrame(home, { ...pending.request, room_id: message.room_id });
     }
     if (pending.kind === 'http' && !pending.rerouted) return http(home, pending.call, true, pending.resolve);
     log.error({ event: 'reroute_twice', shard: link.shard });
     fail(pending, 'internal');
   }
 
-  function sendFrame(shard: number, frame: Omit<FrameRequest, 'id'>): void {
-    const asked: FrameRequest = { ...frame, id: lastId + 1 };
+  function sendFrame(shard: number, frame: Omit<FrameRequest, 't' | 'id'>): void {
+    const asked: FrameRequest = {
+      t: 'frame',
+      id: lastId + 1,
+      conn: frame.conn,
+      caller: frame.caller,
+      enc: frame.enc,
+      type: frame.type,
+      room_id: frame.room_id,
+      ref: frame.ref,
+      payload: frame.payload,
+      over: frame.over,
+      at: frame.at,
+      resume: frame.resume,
+    };
     request(linkOf(shard), { kind: 'frame', request: asked }, () => asked);
   }
 
@@ -351,7 +363,7 @@ export function startShards(options: {
       new Promise((resolve) => {
         request(linkOf(shard), { kind: 'take', resolve }, (id) => ({ t: 'take', id, takes }));
       }),
-    frame: (shard, frame) => sendFrame(shard, { t: 'frame', ...frame }),
+    frame: sendFrame,
     tell(shard, message) {
       const link = linkOf(shard);
       if (link.port !== null) send(link, message);

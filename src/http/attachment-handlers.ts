@@ -13,7 +13,7 @@ import { callerOf, type HttpCall, type HttpHandler } from './types.js';
 export function attachmentHandlers(ports: {
   readonly attachments: AttachmentService;
   readonly views: AttachmentViews;
-  /** Refuses a claimed type of which nothing can become. */
+  /** @throws Refusal `unsupported_media_type` for a claimed type that is not accepted */
   readonly checkClaim: (file_type: string) => void;
   readonly grant: (
     storage_key: string,

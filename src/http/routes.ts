@@ -70,7 +70,7 @@ export interface Route {
   readonly list?: true;
   /** The statuses of success; the second is a repeat that changed nothing. */
   readonly statuses: readonly [200] | readonly [201] | readonly [201, 200];
-  /** The codes beside those that every route of its kind may answer. */
+  /** The codes beside those that every route of its kind may answer; said also where there are none. */
   readonly errors: readonly ErrorCode[];
 }
 
@@ -110,13 +110,8 @@ const SignedIn = Type.Object({
   expires_in: Type.Integer({ minimum: 1 }),
 });
 
-type Told = Pick<Route, 'summary' | 'data'> &
-  Partial<
-    Pick<
-      Route,
-      'list' | 'statuses' | 'errors' | 'limit' | 'bodyOptional' | 'bodyMaxBytes' | 'form' | 'content'
-    >
-  >;
+type Told = Pick<Route, 'summary' | 'data' | 'errors'> &
+  Partial<Pick<Route, 'list' | 'statuses' | 'limit' | 'bodyOptional' | 'bodyMaxBytes' | 'form' | 'content'>>;
 /** Room for every body that its schema takes, with each character written as an escape. */
 const BODY_MAX_BYTES = 32 * 1_024;
 /** 5,000 code points by two escapes are 60,000 bytes; and 4 KiB of metadata, escaped and spaced. */
@@ -126,7 +121,6 @@ const common = {
   bodyMaxBytes: BODY_MAX_BYTES,
   limit: 'rest',
   statuses: [200],
-  errors: [],
 } as const;
 
 function get(path: string, shard: Route['shard'], told: Told, query: TSchema | null = null): Route {
@@ -170,6 +164,7 @@ export const ROUTES = {
   logout: write('post', '/auth/logout', 'caller', {
     summary: 'End this session everywhere; its sockets close with 4010',
     data: Nothing,
+    errors: [],
   }),
   change_password: write(
     'post',
@@ -187,13 +182,14 @@ export const ROUTES = {
     summary: 'The sessions (devices) that are signed in',
     data: Session,
     list: true,
+    errors: [],
   }),
   end_session: write('delete', '/auth/sessions/:sessionId', 'caller', {
     summary: 'End one of your sessions',
     data: Nothing,
     errors: HIDDEN,
   }),
-  get_me: get('/users/me', 'caller', { summary: 'Your own account', data: Me }),
+  get_me: get('/users/me', 'caller', { summary: 'Your own account', data: Me, errors: [] }),
   patch_me: write(
     'patch',
     '/users/me',
@@ -209,7 +205,7 @@ export const ROUTES = {
   search_users: get(
     '/users/search',
     'any',
-    { summary: 'Users whose name starts with a text', data: User, list: true },
+    { summary: 'Users whose name starts with a text', data: User, list: true, errors: [] },
     UserSearchQuery,
   ),
   get_user: get('/users/:userId', 'any', { summary: 'A user', data: User, errors: HIDDEN }),
@@ -228,13 +224,13 @@ export const ROUTES = {
   list_rooms: get(
     '/rooms',
     'caller',
-    { summary: 'Your rooms, the most recently active first', data: MyRoom, list: true },
+    { summary: 'Your rooms, the most recently active first', data: MyRoom, list: true, errors: [] },
     Page,
   ),
   discover_rooms: get(
     '/rooms/discover',
     'caller',
-    { summary: 'Public rooms, by the words their names start with', data: Room, list: true },
+    { summary: 'Public rooms, by the words their names start with', data: Room, list: true, errors: [] },
     DiscoverQuery,
   ),
   get_room: get('/rooms/:roomId', 'room', {

@@ -48,8 +48,8 @@ export type ToShard =
       readonly over: OverLimit | null;
       /** When the front had it: epoch ms with fractions. */
       readonly at: number;
-      /** Which of the socket's resumes it is a part of. */
-      readonly resume?: number;
+      /** Which of the socket's resumes it is a part of; null: of none. */
+      readonly resume: number | null;
     }
   | {
       readonly t: 'http';

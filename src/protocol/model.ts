@@ -158,6 +158,7 @@ export const AUDIT_ACTIONS = [
   'message_pinned',
   'message_unpinned',
   'room_updated',
+  'attachment_deleted',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

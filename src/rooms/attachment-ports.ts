@@ -49,12 +49,19 @@ export interface AttachmentStore {
   create(attachment: NewAttachment, quota: number): Promise<number | null>;
   /** null: there is none, or it, its message, its room or its uploader has been deleted. */
   byId(id: AttachmentId): Promise<AttachmentRecord | null>;
+  /** The same, by where its bytes are. */
+  byKey(storage_key: string): Promise<AttachmentRecord | null>;
   /** A pending one comes in parts, of the upload that storage calls so. */
   expectParts(id: AttachmentId, upload_id: string): Promise<void>;
   /** pending → ready. null: it isn't pending any more. */
   makeReady(id: AttachmentId, file: StoredFile): Promise<AttachmentRecord | null>;
   /** pending or ready → deleting. False: it isn't that (any more). */
   giveUp(id: AttachmentId): Promise<boolean>;
+  /**
+   * The same at its uploader's wish: of one that was ready the audit log tells.
+   * @returns false: it isn't pending or ready (any more)
+   */
+  remove(id: AttachmentId, actor_id: UserId): Promise<boolean>;
   /**
    * Takes off their messages what is attached and due, at most `limit` files: a change of each message, with a rev.
    * @returns how many messages it changed

@@ -12,14 +12,15 @@ export interface AttachmentRemoval {
   /** null: there is no such attachment (any more). */
   roomOf(id: AttachmentId): Promise<RoomId | null>;
   /**
-   * By whoever may delete the message; what isn't attached, by its uploader. Nobody else hears that there is such a file.
+   * By whoever may delete the message; what isn't attached, by its uploader. Nobody else hears that there is such a file,
+   * but moderators of its end, by the audit log.
    * @throws Refusal, StoreUnavailable
    */
   remove(author: Author, id: AttachmentId): Promise<void>;
 }
 
 export function attachmentRemoval(ports: {
-  readonly store: Pick<AttachmentStore, 'byId' | 'giveUp'>;
+  readonly store: Pick<AttachmentStore, 'byId' | 'remove'>;
   readonly messages: Pick<MessageService, 'checkReader' | 'detach'>;
 }): AttachmentRemoval {
   const { store, messages } = ports;
@@ -40,7 +41,7 @@ export function attachmentRemoval(ports: {
       return true;
     }
     if (record.user_id !== author.user_id) throw new Refusal('not_found');
-    return inTime(store.giveUp(id));
+    return inTime(store.remove(id, author.user_id));
   }
 
   return {

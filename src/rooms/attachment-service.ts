@@ -34,6 +34,11 @@ export interface AttachmentService {
     file: PresignBody,
     grant: (storage_key: string, lifeMs: number) => Promise<DirectPut | DirectParts>,
   ): Promise<DirectGrant>;
+  /**
+   * A client brings bytes to the server's own disk by itself, which it may until they are checked.
+   * @throws Refusal `conflict` from then on, `not_found` once there is no such attachment any more
+   */
+  checkAwaited(storage_key: string): Promise<void>;
   /** The bytes are in storage, and checked. */
   finish(id: AttachmentId, file: StoredFile): Promise<AttachmentRecord>;
   giveUp(id: AttachmentId): Promise<void>;
@@ -110,6 +115,12 @@ export function attachmentService(ports: {
         direct,
         expires_at: new Date(Date.now() + DIRECT_LIFE_MS),
       };
+    },
+
+    async checkAwaited(storage_key) {
+      const record = await inTime(store.byKey(storage_key));
+      if (record === null) throw new Refusal('not_found');
+      if (record.state !== 'pending') throw new Refusal('conflict', { sentence: 'The upload is complete.' });
     },
 
     async finish(id, file) {

@@ -57,6 +57,7 @@ import { advanceReadMarks } from '../store/read-marks.js';
 import { sweepRetention } from '../store/retention.js';
 import { roomStore } from '../store/room-store.js';
 import { roomById } from '../store/rooms.js';
+import { mergePendingWords } from '../store/search-index.js';
 import { purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
@@ -77,6 +78,7 @@ import { connectRelay } from './relay.js';
 import { createRequestLimits } from './request-limits.js';
 import { startRetention } from './retention.js';
 import { createRoomTurns } from './room-turns.js';
+import { searchUpkeep } from './search-upkeep.js';
 import { connectSignals } from './signals.js';
 
 const STATS_EVERY_MS = 1_000;
@@ -129,7 +131,15 @@ export async function runShard(start: ShardStart): Promise<void> {
       if (type === 'new_message') typing.sent(room_id, message.user_id as UserId);
     }
   };
-  const writer = createBatchWriter(messagesLog, committed, report, metrics.batch);
+  const upkeep = searchUpkeep({
+    ...timed({ merge: () => mergePendingWords(db) }, metrics.queried),
+    report,
+  });
+  const batch: typeof metrics.batch = (kind, size, ...times) => {
+    metrics.batch(kind, size, ...times);
+    upkeep.changed(size);
+  };
+  const writer = createBatchWriter(messagesLog, committed, report, batch);
   const admission = createAdmission(timed(standingReader(db), metrics.queried));
   const slowMode = createSlowMode(slowModeStore(db), report);
   const messages = createMessageService({
@@ -429,6 +439,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   receipts.close();
   stopHousekeeping();
   stopRetention();
+  upkeep.close();
   sequencer.close();
   await Promise.all([bus.close(), limits.close()]);
   writer.close();

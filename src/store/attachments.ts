@@ -1,4 +1,4 @@
-import type { AttachmentId, MessageId } from '../protocol/ids.js';
+import { type AttachmentId, type MessageId, newId, type UserId } from '../protocol/ids.js';
 import type { Attachment } from '../protocol/model.js';
 import type {
   AttachmentRecord,
@@ -8,6 +8,7 @@ import type {
   StoredFile,
 } from '../rooms/attachment-ports.js';
 import type { Claimable } from '../rooms/ports.js';
+import { auditedFiles } from './audit-log.js';
 import { type Db, run, type Tx } from './client.js';
 import { detachDue } from './detached-files.js';
 import { shownAttachment, shownAttachments } from './shown-attachments.js';
@@ -53,10 +54,14 @@ function insertPending(db: Db | Tx, attachment: NewAttachment, bytes: number) {
       now() + ${UNATTACHED_LIFE_HOURS}::int * interval '1 hour')`;
 }
 
-async function attachmentById(db: Db, id: AttachmentId): Promise<AttachmentRecord | null> {
+async function attachmentBy(
+  db: Db,
+  column: 'id' | 'storage_key',
+  value: string,
+): Promise<AttachmentRecord | null> {
   const [row] = await run(db<AttachmentRecord[]>`
     select ${attachmentColumns(db)} from attachments a
-    where a.id = ${id} and a.state <> 'deleting' and (a.state <> 'attached' or a.due_at is null)`);
+    where a.${db(column)} = ${value} and a.state <> 'deleting' and (a.state <> 'attached' or a.due_at is null)`);
   return row ?? null;
 }
 
@@ -80,6 +85,19 @@ async function giveUp(db: Db, id: AttachmentId): Promise<boolean> {
     update attachments set state = 'deleting', due_at = now()
     where id = ${id} and state in ('pending', 'ready')`);
   return given.count > 0;
+}
+
+async function removeUnattached(db: Db, id: AttachmentId, actor_id: UserId): Promise<boolean> {
+  const [row] = await run(db<{ count: number }[]>`
+    with found as (
+      select id, state from attachments where id = ${id} and state in ('pending', 'ready') for update
+    ), gone as (
+      update attachments a set state = 'deleting', due_at = now()
+      from found f where a.id = f.id
+      returning a.*, ${actor_id}::uuid as actor_id, case f.state when 'ready' then ${newId()}::uuid end as entry_id
+    ), ${auditedFiles(db)}
+    select count(*)::int from gone`);
+  return (row?.count ?? 0) > 0;
 }
 
 /** Rows that another asker has just locked are skipped, those it has taken aren't due. */
@@ -133,10 +151,12 @@ export async function attachmentsOf(db: Db, message_id: MessageId): Promise<Atta
 export function attachmentStore(db: Db): AttachmentStore {
   return {
     create: (attachment, quota) => createAttachment(db, attachment, quota),
-    byId: (id) => attachmentById(db, id),
+    byId: (id) => attachmentBy(db, 'id', id),
+    byKey: (storage_key) => attachmentBy(db, 'storage_key', storage_key),
     expectParts: (id, upload_id) => expectParts(db, id, upload_id),
     makeReady: (id, file) => makeReady(db, id, file),
     giveUp: (id) => giveUp(db, id),
+    remove: (id, actor_id) => removeUnattached(db, id, actor_id),
     detachDue: (limit) => detachDue(db, limit),
     takeDue: (limit, leaseMs) => takeDue(db, limit, leaseMs),
     unknown: (storage_keys) => unknown(db, storage_keys),

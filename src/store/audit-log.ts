@@ -43,6 +43,21 @@ export function audited(tx: Tx, action: 'message_deleted' | 'message_pinned' | '
     )`;
 }
 
+/**
+ * The part of a statement that tells of deleted files: of the rows of `gone`, which are attachments with who deletes each
+ * (`actor_id`) and the new `entry_id`. It tells no names: what a user erases isn't kept here.
+ */
+export function auditedFiles(tx: Db | Tx) {
+  return tx`
+    audited as (
+      insert into audit_log (id, room_id, action, actor_id, target_user_id, target_message_id, details, created_at)
+      select g.entry_id, g.room_id, 'attachment_deleted', g.actor_id, g.user_id, g.message_id,
+        jsonb_build_object('attachment_id', g.id, 'file_type', g.file_type, 'file_size', g.file_size),
+        clock_timestamp()
+      from gone g where g.entry_id is not null
+    )`;
+}
+
 interface AuditRow {
   readonly id: string;
   readonly room_id: string;

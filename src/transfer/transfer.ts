@@ -1,4 +1,4 @@
-import { isHopeless } from '../attachments/file-types.js';
+import { checkClaim } from '../attachments/file-types.js';
 import { linkSigner, openStorage } from '../attachments/open-storage.js';
 import { presentation } from '../attachments/presentation.js';
 import { StorageUnavailable } from '../attachments/storage-port.js';
@@ -88,9 +88,7 @@ export async function runTransfer(start: TransferStart): Promise<void> {
     attachments,
     views,
     inspect,
-    checkClaim(file_type) {
-      if (isHopeless(file_type)) throw new Refusal('unsupported_media_type', { field: 'file_type' });
-    },
+    checkClaim: (file_type) => checkClaim(file_type, allowedTypes),
     grant: (key, { file_size, file_type }: PresignBody, lifeMs) =>
       file_size <= ONE_REQUEST_BYTES
         ? storage.presignPut(incomingKey(key), file_size, file_type, lifeMs)

@@ -6,7 +6,7 @@ import { withDeadline } from '../lib/deadline.js';
 import { Refusal } from '../protocol/errors.js';
 import type { Attachment } from '../protocol/model.js';
 import type { AttachmentService, OpenedUpload } from '../rooms/attachment-service.js';
-import type { AttachmentViews } from '../rooms/attachment-view.js';
+import { type AttachmentViews, ownerKey } from '../rooms/attachment-view.js';
 import { createFeed, type Feed } from './feed.js';
 import type { Ingest } from './ingest.js';
 
@@ -109,10 +109,13 @@ export function createUploads(ports: {
         throw new Refusal('bad_request', { sentence: `The body must be of the announced ${size} bytes.` });
       }
       const { storage } = ports.local;
+      const check = () => attachments.checkAwaited(ownerKey(key) ?? key);
       await receiving(id, async (feed) => {
+        await check();
         post({ t: 'credit', id, bytes: WINDOW_BYTES });
-        if (part === undefined) await storage.put(key, feed, '');
-        else await storage.putPart(key, part[0], part[1], feed);
+        const bytes = endingWith(feed, check); // which may have been completed while they came
+        if (part === undefined) await storage.put(key, bytes, '');
+        else await storage.putPart(key, part[0], part[1], bytes);
       });
     },
 
@@ -124,6 +127,15 @@ export function createUploads(ports: {
 
     cancel: (id) => feeds.get(id)?.end(new ClientGone()),
   };
+}
+
+/** A stream that fails where `check` does at its end: what takes it then takes nothing. */
+async function* endingWith(
+  bytes: AsyncIterable<Uint8Array>,
+  check: () => Promise<void>,
+): AsyncIterable<Uint8Array> {
+  yield* bytes;
+  await check();
 }
 
 /** What a form around a file takes at least: so much of a body isn't counted against the quota. */

@@ -115,6 +115,16 @@ export function storageContract(
       expect(Buffer.compare(await whole(await storage.get(`${key}.2`)), bytes)).toBe(0);
     });
 
+    test('what is where an object is moved to stays, and the other goes', async () => {
+      const bytes = randomBytes(5_000);
+      await put(bytes);
+      await storage.move(key, `${key}.2`);
+      await put(randomBytes(5_000));
+      await storage.move(key, `${key}.2`);
+      expect(await storage.head(key)).toBeNull();
+      expect(Buffer.compare(await whole(await storage.get(`${key}.2`)), bytes)).toBe(0);
+    });
+
     test('a client stores an object by a presigned PUT, of exactly the size that was agreed on', async () => {
       const bytes = randomBytes(70_000);
       const request = await storage.presignPut(key, bytes.length, 'image/png', LIFE_MS);

@@ -40,10 +40,16 @@ export async function startNodes(env: readonly Readonly<Record<string, string>>[
   };
 }
 
-/** The value of a counter or gauge of a node, all threads added up; 0 where there is none. */
-export async function metric(server: Server, name: string): Promise<number> {
+/**
+ * The value of a counter or gauge of a node, all threads added up; 0 where there is none.
+ * @param label of those series only that have it, e.g. `operation="insert"`
+ */
+export async function metric(server: Server, name: string, label = ''): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text();
-  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .filter((line) => line.includes(label));
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 

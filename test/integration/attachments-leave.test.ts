@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Message } from '../../src/protocol/model.js';
+import type { Attachment, AuditEntry, Message } from '../../src/protocol/model.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
 import { picture, upload } from '../helpers/attachments.js';
 import { must, until } from '../helpers/deadline.js';
@@ -127,6 +127,44 @@ test('members who were there, or came back, see what history says after files ha
   for (const view of views) await view.disconnect();
 });
 
+test('moderators read in the audit log who deleted which file, and of none that merely went with something', async () => {
+  const { owner, member, room, files, message } = await scene(3);
+  const unattached = dataOf(await upload(server.url, member.token, room, { bytes })).id;
+  const never = dataOf(
+    await rest.post<{ attachment: Attachment }>(`/rooms/${room}/attachments/presign`, member.token, {
+      file_name: 'a.png',
+      file_type: 'image/png',
+      file_size: 10,
+    }),
+  ).attachment.id;
+  for (const [account, file] of [
+    [owner, files[0]],
+    [member, files[1]],
+    [member, unattached],
+    [member, never],
+  ] as const) {
+    expect((await remove(account, must(file))).status).toBe(200);
+  }
+  expect((await remove(owner, must(files[0]))).status).toBe(404);
+  expect((await rest.delete(`/messages/${message.id}`, member.token)).status).toBe(200);
+  const entries = dataOf(await rest.get<AuditEntry[]>(`/rooms/${room}/audit`, owner.token));
+  const told = entries.filter(({ action }) => action === 'attachment_deleted');
+  const of = (actor: Account, attachment_id: string | undefined, target_message_id: string | null) => ({
+    room_id: room,
+    actor_id: actor.id,
+    actor_username: actor.username,
+    target_user_id: member.id,
+    target_message_id,
+    details: { attachment_id, file_type: 'image/png', file_size: bytes.length },
+  });
+  expect(told).toMatchObject([
+    of(member, unattached, null),
+    of(member, files[1], message.id),
+    of(owner, files[0], message.id),
+  ]);
+  expect(refusalOf(await rest.get(`/rooms/${room}/audit`, member.token)).code).toBe('forbidden');
+});
+
 test('a message left with neither text nor files stays, empty, and takes text again', async () => {
   const { owner, member, files, message } = await scene(1, '');
   expect((await remove(owner, must(files[0]))).status).toBe(200);
@@ -167,6 +205,9 @@ test('with an account its files leave their messages, each by a change, and then
   expect(live.rev).toBe(stored.rev);
   const resumed = await socket.ask<Joined>('join_room', { since: second.rev }, room);
   expect(must(resumed.messages)).toEqual([stored]);
+  expect(await db`select from audit_log where room_id = ${room} and action = 'attachment_deleted'`).toEqual(
+    [],
+  );
   await until(
     async () => (await db`select from attachments where user_id = ${member.id}`).length === 0,
     'no row of his files',

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import postgres from 'postgres';
@@ -138,6 +140,33 @@ test('a direct upload of which a part is missing is refused when it is completed
   }
   expect(dataOf(await complete())).toMatchObject({ id: attachment.id, file_size: 33 * MiB });
   expect((await files()).length).toBe(1);
+});
+
+test('a file that is brought again while it is completed stays as it was checked', async () => {
+  await empty();
+  const bytes = await picture(20, 20);
+  const { attachment, upload: direct } = dataOf(
+    await rest.post<{ attachment: Attachment; upload: { url: string } }>(
+      `/rooms/${room}/attachments/presign`,
+      owner.token,
+      { file_name: 'a.png', file_type: 'image/png', file_size: bytes.length },
+    ),
+  );
+  const evil = request(direct.url, { method: 'PUT', headers: { 'content-length': bytes.length } });
+  const refused = once(evil, 'response');
+  evil.write(Buffer.alloc(bytes.length - 1, '<'));
+  await until(async () => (await files()).length === 1, 'the draft of what comes slowly');
+  expect((await fetch(direct.url, { method: 'PUT', body: new Uint8Array(bytes) })).status).toBe(200);
+  const ready = dataOf(await rest.post<Attachment>(`/attachments/${attachment.id}/complete`, owner.token));
+  evil.end('<');
+  const [answer] = (await refused) as [IncomingMessage];
+  expect(answer.statusCode).toBe(409);
+  const stored = await (await fetch(ready.storage_url)).arrayBuffer();
+  expect(Buffer.compare(Buffer.from(stored), bytes)).toBe(0);
+  expect((await files()).sort()).toEqual([
+    expect.stringMatching(/^[0-9a-f-]{36}$/),
+    expect.stringMatching(/thumb$/),
+  ]);
 });
 
 describe('bombs', () => {

@@ -14,6 +14,7 @@ import {
   freshName,
   newAccount,
   newRoom,
+  parseAnswer,
   type Rest,
   refusalOf,
   restClient,
@@ -345,8 +346,13 @@ describe.each([
       // What was checked can't be replaced any more.
       if (direct.parts !== undefined && where === 'in S3') continue; // s3rver takes parts of uploads that are done
       const evil = Buffer.from(randomBytes(parts[0]?.size ?? 0));
-      await fetch(new URL(must(parts[0]).url, url), { method: 'PUT', body: evil }).catch(() => undefined);
+      const again = () => fetch(new URL(must(parts[0]).url, url), { method: 'PUT', body: evil });
+      if (where === 'in S3') await again().catch(() => undefined);
+      else expect(refusalOf(await parseAnswer(await again()))).toEqual({ status: 409, code: 'conflict' });
       expect(Buffer.compare(await bytesOf(await get(ready.storage_url)), bytes)).toBe(0);
+      if (where === 'in S3') continue;
+      expect((await rest.delete(`/attachments/${attachment.id}`, owner.token)).status).toBe(200);
+      expect(refusalOf(await parseAnswer(await again()))).toEqual(NOT_FOUND);
     }
   });
 
@@ -363,7 +369,12 @@ describe.each([
           file_size: html.length,
         },
       );
-    expect(refusalOf(await presign('text/html'))).toEqual({ status: 415, code: 'unsupported_media_type' });
+    for (const claim of ['text/html', 'application/x-msdownload', 'Application/X-Sh; charset=utf-8']) {
+      const refused = await presign(claim);
+      expect(refusalOf(refused)).toEqual({ status: 415, code: 'unsupported_media_type' });
+      expect(refused.body).toMatchObject({ field: 'file_type' });
+    }
+    expect(await rows()).toBe(0);
     const { attachment, upload: direct } = dataOf(await presign('image/png'));
     expect((await fetch(new URL(direct.url, url), { method: 'PUT', body: html })).status).toBe(200);
     const answer = await rest.post(`/attachments/${attachment.id}/complete`, owner.token);

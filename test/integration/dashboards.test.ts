@@ -7,12 +7,13 @@ import { upload } from '../helpers/attachments.js';
 import { must, until } from '../helpers/deadline.js';
 import { type Load, startLoad } from '../helpers/load.js';
 import { createMember } from '../helpers/member-view.js';
-import { hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
+import { hasProgram, hasPrometheus, type Prometheus, startPrometheus } from '../helpers/prometheus.js';
 import { newAccount, refusalOf, restClient } from '../helpers/rest-client.js';
 import { type Server, startServer, startServerWithDatabase } from '../helpers/server-process.js';
 import { connect } from '../helpers/ws-client.js';
 
 const DASHBOARDS = 'grafana/dashboards';
+const ALERTMANAGER = 'grafana/alertmanager/alertmanager.yml';
 
 interface Target {
   readonly where: string;
@@ -81,6 +82,26 @@ test('every alert and runbook that a panel names exists', () => {
   const named = panels.flatMap(({ description = '' }) => description.match(/\bParley[A-Z]\w+/g) ?? []);
   const known = new Set(alerts.map(({ name }) => name));
   expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test('every alert that another one silences exists', () => {
+  const named = readFileSync(ALERTMANAGER, 'utf8').match(/\bParley[A-Z]\w+/g) ?? [];
+  expect(named.length).toBeGreaterThan(1);
+  const known = new Set(alerts.map(({ name }) => name));
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
+describe.skipIf(!hasProgram('amtool'))('with Alertmanager (skipped where the machine has no amtool)', () => {
+  const amtool = (...args: string[]) => execFileSync('amtool', args, { encoding: 'utf8', stdio: 'pipe' });
+
+  test('amtool finds nothing wrong with its configuration, which sends every alert by its severity', () => {
+    expect(amtool('check-config', ALERTMANAGER)).toContain('SUCCESS');
+    for (const { name, severity } of alerts) {
+      const labels = [`alertname=${name}`, `severity=${severity}`];
+      const routed = amtool('config', 'routes', 'test', `--config.file=${ALERTMANAGER}`, ...labels);
+      expect(routed.trim(), name).toBe(severity);
+    }
+  });
 });
 
 describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has no prometheus)', () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,14 +7,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pythonWithWebsockets } from '../helpers/python.js';
 import { type Server, spawnTracked, startServerWithDatabase } from '../helpers/server-process.js';
 
+/** Every page of the repository. */
 const PAGES = [
-  'docs/quick-start.md',
-  'docs/protocol-guide.md',
-  'docs/tutorial.md',
-  'docs/from-socket-io.md',
-  'README.md',
-  'client/README.md',
-];
+  ...readdirSync('.'),
+  ...['bench', 'client', 'deploy', 'docs', 'examples', 'grafana', 'web'].flatMap((top) =>
+    readdirSync(top, { recursive: true, encoding: 'utf8' }).map((name) => join(top, name)),
+  ),
+].filter((name) => name.endsWith('.md') && !name.includes('node_modules'));
 
 /** What a block takes for given, by page. */
 const GIVEN: Readonly<Record<string, string>> = {
@@ -44,7 +43,23 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'README.md: npm ci && npm start': 'never ends, and then runs these tests',
   'docs/tutorial.md: ALLOWED_ORIGINS=http://localhost:8000 npm start':
     'never ends: test/web/tutorial.test.ts has servers of its own',
+  'CONTRIBUTING.md: npm ci': 'runs these tests',
+  'docs/attachments.md: npm run attachments:orphans':
+    'asks the reader’s own storage: test/integration/attachments-orphans.test.ts has one',
+  'docs/attachments.md: export PARLEY_TEST_S3_ENDPOINT=http://127.0.0.1:9000 PARLEY_TEST_S3_ACCESS_KEY=… PARLEY_TEST_S3_SECRET_KEY=…':
+    'asks a storage server that the reader has, by these tests',
+  'docs/backup.md: pg_dump --format=custom --file=parley-$(date +%F).dump "$DATABASE_URL"':
+    'needs the client programs of PostgreSQL: test/faults/backup.test.ts runs them where they are',
+  "docs/native-module.md: strings -a node_modules/uWebSockets.js/uws_linux_x64_115.node | grep -o 'GLIBC_2\\.[0-9]*' | sort -uV | tail -1":
+    'for one platform, with a program that few machines have',
+  'docs/operations.md: for round in 1 2 3 4 5; do': 'takes five minutes of a machine that does nothing else',
 };
+
+/** Generated pages with code, and the check that compares them with their source. */
+const GENERATED: Readonly<Record<string, string>> = { 'docs/sdk.md': 'npm run docs:sdk -- --check' };
+
+/** Pages whose JSON stands in a file of the repository. */
+const QUOTES: Readonly<Record<string, string>> = { 'docs/native-module.md': 'package.json' };
 
 /** Whose JavaScript and HTML is a page for a browser, and the test that opens it there. */
 const IN_BROWSER: Readonly<Record<string, string>> = { 'docs/tutorial.md': 'test/web/tutorial.test.ts' };
@@ -56,7 +71,7 @@ interface Block {
   readonly code: string;
 }
 
-const blocks = PAGES.flatMap((page): Block[] =>
+const blocks = PAGES.filter((page) => !(page in GENERATED)).flatMap((page): Block[] =>
   [...readFileSync(page, 'utf8').matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map(
     ([, language = '', mark = '', code = '']) => ({ page, language, mark, code }),
   ),
@@ -65,6 +80,21 @@ const ofLanguage = (...languages: readonly string[]) =>
   blocks
     .filter(({ language, mark }) => languages.includes(language) && mark === '')
     .map((block, n) => [`${block.page}, ${n + 1}`, block] as const);
+
+/** The commands of blocks marked `bench`, without the build that goes before each. */
+function benches(): string[] {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  const build = 'node scripts/build.mjs && ';
+  return blocks
+    .filter(({ mark }) => mark === 'bench')
+    .flatMap(({ code }) => code.replaceAll('\\\n', ' ').trim().split('\n'))
+    .map((line) =>
+      line.replace(/ +#.*$/, '').replace(/npm run (bench:\w+)(?: --)?/, (command, name: string) => {
+        const script = scripts[name] ?? '';
+        return script.startsWith(build) ? script.slice(build.length) : command;
+      }),
+    );
+}
 
 describe('code in the docs', () => {
   let server: Server;
@@ -95,13 +125,22 @@ describe('code in the docs', () => {
     for (const [page, test] of Object.entries(IN_BROWSER))
       expect(readFileSync(test, 'utf8')).toContain(`'${page}'`);
     const marked = blocks.filter(({ mark }) => mark !== '');
-    expect(marked.map(({ mark }) => mark)).toEqual(marked.map(() => 'no-run'));
-    for (const { page, code } of marked)
-      expect(Object.keys(NOT_RUN)).toContain(`${page}: ${code.split(/ {2}|\n/)[0]}`);
+    for (const { mark } of marked) expect(['no-run', 'bench']).toContain(mark);
+    const notRun = marked.filter(({ mark }) => mark === 'no-run');
+    expect(notRun.map(({ page, code }) => `${page}: ${code.split(/ {2}|\n/)[0]}`).sort()).toEqual(
+      Object.keys(NOT_RUN).sort(),
+    );
+    for (const check of Object.values(GENERATED))
+      expect(readFileSync('.ci/run', 'utf8')).toContain(`\n${check}\n`);
   });
 
   test.each(ofLanguage('sh'))('shell: %s', { timeout: 120_000 }, (_name, { code }) =>
     run('bash', ['-euc', code]),
+  );
+
+  // What takes a quiet machine minutes is asked for its help instead, which it gives once it has read its options.
+  test.each(benches())('options of a bench: %s', { timeout: 30_000 }, (command) =>
+    run('bash', ['-euc', `${command} --help`]),
   );
 
   test.each(ofLanguage('js').filter(([, { page }]) => !(page in IN_BROWSER)))(
@@ -128,7 +167,9 @@ describe('code in the docs', () => {
     (_name, { code }) => run(pythonWithWebsockets ?? '', ['-c', code]),
   );
 
-  test.each(ofLanguage('json'))('JSON: %s', (_name, { code }) => {
+  test.each(ofLanguage('json'))('JSON: %s', (_name, { page, code }) => {
+    const quoted = QUOTES[page];
+    if (quoted !== undefined) return expect(readFileSync(quoted, 'utf8')).toContain(code.trim());
     // One frame, or one on each line.
     const frames = code.includes('\n{') ? code.trim().split('\n') : [code];
     for (const frame of frames) expect(JSON.parse(frame)).toHaveProperty('type');

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import postgres from 'postgres';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Room, SearchHit } from '../../src/protocol/model.js';
-import { must } from '../helpers/deadline.js';
+import { must, until } from '../helpers/deadline.js';
 import { readHighlight } from '../helpers/highlight.js';
+import { metric } from '../helpers/nodes.js';
 import {
   type Account,
   dataOf,
@@ -38,12 +40,14 @@ const XSS = [
   '<NEEDLE>&needle;&#60;needle',
 ];
 
+let server: Awaited<ReturnType<typeof startServerWithDatabase>>;
 let rest: Rest;
 let anna: Account;
 let ben: Account;
 
 beforeAll(async () => {
-  rest = restClient((await startServerWithDatabase()).url);
+  server = await startServerWithDatabase();
+  rest = restClient(server.url);
   [anna, ben] = await Promise.all([newAccount(rest), newAccount(rest)]);
 });
 
@@ -213,4 +217,25 @@ describe('a highlight', () => {
       expect(marked.map((part) => part.toLowerCase())).toContain('needle');
     }
   }, 120_000);
+});
+
+describe('what is written', () => {
+  test('is merged into the index of words by the server, soon after, and found before and after that', async () => {
+    const db = postgres(server.database.url, { max: 1 });
+    const pagesWaiting = async (): Promise<number> => {
+      const [row] = await db<
+        { pages: string }[]
+      >`select gin_clean_pending_list('messages_search_idx') as pages`;
+      return Number(row?.pages);
+    };
+    const merges = () => metric(server, 'parley_database_seconds_count', 'operation="merge"');
+    const room = await roomWith(['wombat']);
+    expect(await found(room, 'wombat')).toEqual(['wombat']);
+    const merged = await merges();
+    await roomWith(['wombat again']);
+    await until(async () => (await merges()) > merged, 'the merge');
+    expect(await pagesWaiting()).toBe(0);
+    expect(await found(room, 'wombat')).toEqual(['wombat']);
+    await db.end();
+  });
 });

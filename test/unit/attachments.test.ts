@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decideType, SAMPLE_BYTES } from '../../src/attachments/file-types.js';
+import { checkClaim, decideType, SAMPLE_BYTES } from '../../src/attachments/file-types.js';
 import { grantSigner } from '../../src/attachments/local-links.js';
 import { presentation } from '../../src/attachments/presentation.js';
 import { parseRange } from '../../src/transfer/ranges.js';
@@ -64,6 +64,29 @@ describe('types', () => {
     expect(await decided(Buffer.from('%PDF-1.7\n'.padEnd(200, 'x')), 'image/png')).toBe(
       'unsupported_media_type',
     );
+  });
+
+  test.each([
+    ['image/png', true],
+    ['IMAGE/JPG; q=1', true],
+    ['text/csv', true], // kept as text
+    ['application/octet-stream', true], // says nothing
+    ['application/x-zip-compressed', false],
+    ['application/pdf', false],
+    ['video/mp4', false],
+    ['image/svg+xml', false],
+    ['imagery/png', false],
+  ])('a file claimed to be %s may be brought: %s', (claim, may) => {
+    const check = () => checkClaim(claim, ['image/*', 'text/plain']);
+    if (may) check();
+    else expect(check).toThrow('unsupported_media_type');
+  });
+
+  test('a claim that the bytes name otherwise is judged by their name', () => {
+    for (const claim of ['application/msword', 'application/x-zip-compressed', 'text/rtf']) {
+      expect(() => checkClaim(claim, ['image/png'])).toThrow('unsupported_media_type');
+      checkClaim(claim, ['application/x-cfb', 'application/zip', 'application/rtf']);
+    }
   });
 
   test('what is marked as a type that is not allowed is refused under any claim', async () => {

@@ -1,0 +1,1 @@
+alter index messages_search_idx set (gin_pending_list_limit = 512);
