@@ -5,6 +5,7 @@ import type { Mutation } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
 import { createAddressBlocks } from './address-blocks.js';
+import { answerPolicy } from './answer-policy.js';
 import { createCpuPool } from './cpu-pool.js';
 import { createHttp } from './http-server.js';
 import { createFrontMetrics } from './metrics.js';
@@ -12,6 +13,7 @@ import { createSessions, type Sessions } from './sessions.js';
 import { type ShardLinks, startShards } from './shard-links.js';
 import { createSockets } from './sockets.js';
 import { startTransfer, type TransferLink } from './transfer-link.js';
+import { createUnreadAnswers } from './unread-answers.js';
 import { uWS } from './uws.js';
 
 const DRAIN_MS = 3_000; // of the five seconds in which a drained server is gone (seed §13.2)
@@ -61,15 +63,19 @@ export async function startFront(options: {
     links: links(),
     transfer: present(parts.transfer),
     sessions: present(parts.sessions),
+    unread,
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
   const blocks = createAddressBlocks();
+  const unread = createUnreadAnswers(() => metrics.limited('answers'));
+  const policy = answerPolicy(config, unread);
   const sockets = createSockets({
     config,
     links,
     metrics,
     blocks,
+    policy,
     sessions: () => present(parts.sessions),
     log,
     solo: config.redis === null && options.hubPath === null,
@@ -98,6 +104,7 @@ export async function startFront(options: {
     health,
     log,
     metrics,
+    policy,
   });
   const apps: TemplatedApp[] = [];
   /** An app that serves everything, on the given port. */
