@@ -13,8 +13,8 @@ import type { HttpResponse } from 'uWebSockets.js';
  */
 const HELD_MAX_BYTES = 128 * 1_024 * 1_024; // in a process
 const HELD_OF_ADDRESS_MAX_BYTES = 16 * 1_024 * 1_024; // a network of clients has one address: 160 pages of 100 KB
-/** Answers up to here are always begun: a connection may hold as much, and refusals must go out. */
-export const SMALL_BYTES = 16 * 1_024;
+/** Answers up to here are always begun: refusals, and what tells that something was written. A connection may hold as much. */
+export const SMALL_BYTES = 64 * 1_024; // the largest message is some 40 KB
 const READ_WITHIN_MS = 30_000; // the largest page, of 2.4 MB, at 80 KB/s
 
 export interface UnreadAnswers {
