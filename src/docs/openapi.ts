@@ -2,7 +2,7 @@ import type { TSchema } from 'typebox';
 import { ROUTES, type Route } from '../http/routes.js';
 import { ERRORS, type ErrorCode } from '../protocol/errors.js';
 import { UUID_PATTERN } from '../protocol/ids.js';
-import { Emoji } from '../protocol/requests.js';
+import { Emoji, NoBody } from '../protocol/requests.js';
 import { components, type JsonSchema, referring } from './schemas.js';
 
 /** The OpenAPI 3.1 document of the REST API, from the tables that the server itself works with. */
@@ -145,7 +145,7 @@ function operation(name: string, route: Route): Operation {
       })),
     ],
     ...(route.form ? { requestBody: { required: true, content: FILE_FORM } } : {}),
-    ...(body === null
+    ...(body === null || body === NoBody
       ? {}
       : { requestBody: { required: route.bodyOptional !== true, content: json(referring(body)) } }),
     responses: { ...(route.content ? fileAnswers() : successes(route)), ...failuresOf(codesOf(route)) },

@@ -4,6 +4,7 @@ import { checkTlsFiles } from '../config-tls.js';
 import type { Mutation } from '../ipc/messages.js';
 import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
+import { metricsOf } from '../observability/thread-metrics.js';
 import { createAddressBlocks } from './address-blocks.js';
 import { answerPolicy } from './answer-policy.js';
 import { createCpuPool } from './cpu-pool.js';
@@ -22,7 +23,7 @@ const LINGER_MS = 200; // for close frames to leave
 
 export interface Front {
   readonly port: number;
-  /** The figures of the front, and of every shard and the transfer thread that answer in time. */
+  /** The figures of the front, and of every other thread that answers in time. */
   metrics(): Promise<readonly ThreadMetrics[]>;
   setLogLevel(level: string): void;
   /** Shows new connections the certificate that is in the files now; those that stand keep theirs. */
@@ -52,9 +53,6 @@ export async function startFront(options: {
     config.tls === null
       ? uWS.App()
       : uWS.SSLApp({ cert_file_name: config.tls.certFile, key_file_name: config.tls.keyFile });
-  const cpu = createCpuPool(config.passwordHash, (error) =>
-    log.error({ event: 'cpu_pool_error', err: error }),
-  );
   let ready = false;
   const parts: { links?: ShardLinks; sessions?: Sessions; transfer?: TransferLink } = {};
   const links = () => present(parts.links);
@@ -62,11 +60,17 @@ export async function startFront(options: {
     sockets,
     links: links(),
     transfer: present(parts.transfer),
+    cpu,
     sessions: present(parts.sessions),
     unread,
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
+  const cpu = createCpuPool({
+    cost: config.passwordHash,
+    onError: (error) => log.error({ event: 'cpu_pool_error', err: error }),
+    done: metrics.cpuTask,
+  });
   const blocks = createAddressBlocks();
   const unread = createUnreadAnswers(() => metrics.limited('answers'));
   const policy = answerPolicy(config, unread);
@@ -116,6 +120,10 @@ export async function startFront(options: {
     apps.push(app);
     return listening;
   }
+  function cpuMetrics(): Promise<ThreadMetrics[]> {
+    const told = cpu.figures();
+    return Promise.all(told.map(([thread, of]) => metricsOf({ process: String(index), thread }, of)));
+  }
   await parts.sessions.whenReady;
   let main = await open(config.server.port);
   const port = uWS.us_socket_local_port(main);
@@ -124,7 +132,7 @@ export async function startFront(options: {
   return {
     port,
     async metrics() {
-      const others = await Promise.all([links().metrics(), transfer.metrics()]);
+      const others = await Promise.all([links().metrics(), transfer.metrics(), cpuMetrics()]);
       return [await metrics.registry.getMetricsAsJSON(), ...others.flat()];
     },
     setLogLevel(level) {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import type { CpuTask } from '../ipc/messages.js';
 import { registerCaches } from '../observability/cache-metrics.js';
 import { leanHistogram } from '../observability/lean-histogram.js';
 import { limitsHit } from '../observability/limits-hit.js';
@@ -6,6 +7,7 @@ import { FRONT_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import { CLOSE_CODES, ERRORS } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
+import type { CpuOutcome, CpuPool } from './cpu-pool.js';
 import { type FrontMetrics, LIMITS } from './ports.js';
 import type { Sessions } from './sessions.js';
 import { CREDIT_WINDOW, type ShardLinks } from './shard-links.js';
@@ -21,11 +23,16 @@ export function createFrontMetrics(
     sockets: Sockets;
     links: ShardLinks;
     transfer: TransferLink;
+    cpu: CpuPool;
     sessions: Sessions;
     unread: Pick<UnreadAnswers, 'bytes'>;
     ready: boolean;
   },
-): FrontMetrics & { readonly registry: Registry } {
+): FrontMetrics & {
+  readonly registry: Registry;
+  /** Seconds from asking to the result. */
+  cpuTask(op: CpuTask['op'], outcome: CpuOutcome, seconds: number): void;
+} {
   const registry = threadRegistry('front');
   const registers = [registry];
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10 });
@@ -188,6 +195,22 @@ export function createFrontMetrics(
     },
   });
   new Gauge({
+    name: 'parley_cpu_tasks_waiting',
+    help: 'Password hashes and thumbnails that wait for a thread of the CPU pool; at 64 the next are `overloaded`.',
+    registers,
+    collect() {
+      this.set(parts().cpu.waiting());
+    },
+  });
+  new Gauge({
+    name: 'parley_cpu_threads',
+    help: 'Threads of the CPU pool; one without work for a minute goes, but for one.',
+    registers,
+    collect() {
+      this.set(parts().cpu.threads());
+    },
+  });
+  new Gauge({
     name: 'parley_ready',
     help: 'Whether the process takes connections: 0 while it starts or drains.',
     registers,
@@ -216,6 +239,13 @@ export function createFrontMetrics(
     const [observe] = leanHistogram(registers, { name, help, buckets: LATENCY_BUCKETS, series: [{}] });
     return observe ?? (() => {});
   };
+  const cpuTasks = new Histogram({
+    name: 'parley_cpu_task_seconds',
+    help: 'Tasks of the CPU pool by name and outcome (`ok`, `error`, `overloaded`), their wait for a thread included.',
+    labelNames: ['task', 'outcome'],
+    buckets: LATENCY_BUCKETS,
+    registers,
+  });
   const lost = new Counter({
     name: 'parley_websocket_errors_total',
     help: 'Frames answered with an error, by its code.',
@@ -237,6 +267,7 @@ export function createFrontMetrics(
       'parley_delivery_seconds',
       'Messages, from entering a batch on any node to being published to their topics on this one.',
     ),
+    cpuTask: (task, outcome, seconds) => cpuTasks.observe({ task, outcome }, seconds),
     limited: limitsHit(registers, LIMITS),
   };
 }

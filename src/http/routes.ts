@@ -22,6 +22,7 @@ import {
   CreateRoomBody,
   EditBody,
   LoginBody,
+  NoBody,
   PasswordBody,
   PatchMeBody,
   PatchMemberBody,
@@ -45,6 +46,7 @@ export interface Route {
   readonly path: string;
   /** False for the routes marked * in PROTOCOL §2. */
   readonly auth: boolean;
+  /** {@link NoBody} where it takes none; null where a body isn't looked at (reads), or isn't JSON. */
   readonly body: TSchema | null;
   /** The largest body, in bytes, where MAX_BODY_BYTES says no less. */
   readonly bodyMaxBytes: number;
@@ -131,9 +133,10 @@ function write(
   path: string,
   shard: Route['shard'],
   told: Told,
-  body: TSchema | null = null,
+  body: TSchema | null = NoBody,
 ): Route {
-  return { method, path, shard, body, query: null, ...common, ...told };
+  const optional = body === NoBody ? ({ bodyOptional: true } as const) : {};
+  return { method, path, shard, body, query: null, ...common, ...optional, ...told };
 }
 function open(path: string, body: TSchema, told: Told): Route {
   return { ...write('post', path, 'any', told, body), auth: false, limit: 'auth' };
@@ -447,13 +450,20 @@ export const ROUTES = {
     },
     ReportBody,
   ),
-  upload_attachment: write('post', '/rooms/:roomId/attachments', 'transfer', {
-    summary: 'Upload a file (multipart/form-data, field `file`), to be attached to a message within 24 hours',
-    data: Attachment,
-    statuses: [201],
-    errors: [...MEMBERS, 'muted', 'quota_exceeded', 'unsupported_media_type'],
-    form: true,
-  }),
+  upload_attachment: write(
+    'post',
+    '/rooms/:roomId/attachments',
+    'transfer',
+    {
+      summary:
+        'Upload a file (multipart/form-data, field `file`), to be attached to a message within 24 hours',
+      data: Attachment,
+      statuses: [201],
+      errors: [...MEMBERS, 'muted', 'quota_exceeded', 'unsupported_media_type'],
+      form: true,
+    },
+    null,
+  ),
   presign_attachment: write(
     'post',
     '/rooms/:roomId/attachments/presign',

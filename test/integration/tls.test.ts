@@ -1,12 +1,16 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { promisify } from 'node:util';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createCertificate } from '../helpers/certificates.js';
 import { until } from '../helpers/deadline.js';
 import { type Server, spawnServer, startServerWithDatabase } from '../helpers/server-process.js';
+
+const run = promisify(execFile);
 
 /** A server that ends TLS itself, with a certificate that changes while it runs. */
 const files = { cert: '', key: '' };
@@ -26,6 +30,18 @@ beforeAll(async () => {
   Object.assign(files, { cert: join(directory, 'in-use.crt'), key: join(directory, 'in-use.key') });
   await install('first');
   server = await startServerWithDatabase({ TLS_CERT_FILE: files.cert, TLS_KEY_FILE: files.key });
+});
+
+test('the image’s health check asks by TLS, and takes a certificate that nobody has signed', async () => {
+  const check = (env: Record<string, string>) =>
+    run(process.execPath, ['dist/src/health-check.js'], {
+      env: { SERVER_PORT: String(server.port), ...env },
+    });
+  await check({ TLS_CERT_FILE: files.cert });
+  await expect(check({})).rejects.toThrow();
+  await expect(check({ TLS_CERT_FILE: files.cert, SERVER_HOST: '127.0.0.2' })).rejects.toThrow(
+    'ECONNREFUSED',
+  );
 });
 
 /** A connection, and the name in the certificate that it was shown. */

@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { threadRegistry } from '../../src/observability/thread-metrics.js';
 
-const SECONDS_KEPT = 15; // src/observability/thread-metrics.ts
+const SECONDS_KEPT = 15; // src/observability/thread-figures.ts
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval'] }));
 afterEach(() => void vi.useRealTimers());
