@@ -15,12 +15,17 @@ const { startTransfer } = (await import(
   `${built}/transfer-link.js`
 )) as typeof import('../../src/front/transfer-link.js');
 
-const CHEAP = { memoryKib: 1_024, passes: 1 };
+const cheapPool = () =>
+  createCpuPool({
+    cost: { memoryKib: 1_024, passes: 1 },
+    onError: (error) => {
+      throw error;
+    },
+    done: () => undefined,
+  });
 
 test('64 password hashes wait for a thread; those beyond are overloaded, and the rest is done', async () => {
-  const pool = createCpuPool(CHEAP, (error) => {
-    throw error;
-  });
+  const pool = cheapPool();
   const results = await Promise.all(
     Array.from({ length: 200 }, () => pool.runCpu({ op: 'hash_password', password: 'a password' })),
   );
@@ -42,7 +47,7 @@ test('2,048 exchanges with the transfer thread are under way at once; the next i
   });
   if (!loaded.ok) throw new Error(loaded.mistakes.join('\n'));
   const { config } = loaded;
-  const cpu = createCpuPool(CHEAP, () => undefined);
+  const cpu = cheapPool();
   const link = startTransfer({
     ...{ config, cpu, databaseUrl: database.url, jwtSecret: 'x'.repeat(32), index: 0 },
     log: createLogger('silent', {}),
