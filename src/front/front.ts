@@ -6,6 +6,7 @@ import type { ThreadMetrics } from '../ipc/process-messages.js';
 import type { Logger } from '../observability/logger.js';
 import { metricsOf } from '../observability/thread-metrics.js';
 import { createAddressBlocks } from './address-blocks.js';
+import { answerPolicy } from './answer-policy.js';
 import { createCpuPool } from './cpu-pool.js';
 import { createHttp } from './http-server.js';
 import { createFrontMetrics } from './metrics.js';
@@ -13,6 +14,7 @@ import { createSessions, type Sessions } from './sessions.js';
 import { type ShardLinks, startShards } from './shard-links.js';
 import { createSockets } from './sockets.js';
 import { startTransfer, type TransferLink } from './transfer-link.js';
+import { createUnreadAnswers } from './unread-answers.js';
 import { uWS } from './uws.js';
 
 const DRAIN_MS = 3_000; // of the five seconds in which a drained server is gone (seed §13.2)
@@ -60,6 +62,7 @@ export async function startFront(options: {
     transfer: present(parts.transfer),
     cpu,
     sessions: present(parts.sessions),
+    unread,
     ready,
   }));
   metrics.registry.setDefaultLabels({ process: String(index), thread: 'front' });
@@ -69,11 +72,14 @@ export async function startFront(options: {
     done: metrics.cpuTask,
   });
   const blocks = createAddressBlocks();
+  const unread = createUnreadAnswers(() => metrics.limited('answers'));
+  const policy = answerPolicy(config, unread);
   const sockets = createSockets({
     config,
     links,
     metrics,
     blocks,
+    policy,
     sessions: () => present(parts.sessions),
     log,
     solo: config.redis === null && options.hubPath === null,
@@ -102,6 +108,7 @@ export async function startFront(options: {
     health,
     log,
     metrics,
+    policy,
   });
   const apps: TemplatedApp[] = [];
   /** An app that serves everything, on the given port. */

@@ -1,10 +1,12 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { v4 } from 'uuid';
-import { ERRORS, type ErrorCode, type Problem } from '../protocol/errors.js';
+import { ERRORS, type ErrorCode, type Problem, problem } from '../protocol/errors.js';
 import { type AnswerPolicy, DATA_POLICY } from './answer-policy.js';
+import { limitKey } from './client-address.js';
 import type { Header } from './cors.js';
 import { type BodyWriter, bodyWriter } from './http-stream.js';
+import { SMALL_BYTES } from './unread-answers.js';
 
 /**
  * One request and its one answer:
@@ -20,7 +22,7 @@ export interface Exchange {
   whenAborted(then: () => void): void;
   /** Calls back when the answer goes out, with the code of its error or `ok`; once. */
   whenAnswered(then: (code: string) => void): void;
-  /** Sends the answer, unless the exchange is closed. */
+  /** Sends the answer, unless the exchange is closed; `overloaded` instead where too much is held for its client. */
   answer(answer: Answer): void;
   /** Answers with an error of the catalogue (PROTOCOL §2). */
   refuse(problem: Problem, extra?: Omit<Answer, 'status' | 'body' | 'code'>): void;
@@ -62,19 +64,24 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const RETRY_AFTER_DEFAULT_MS = 1_000;
 
 /** Opens an exchange. Call it first and synchronously in the handler: it registers for the client's going away. */
-export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always }: AnswerPolicy): Exchange {
+export function openExchange(res: HttpResponse, req: HttpRequest, policy: AnswerPolicy): Exchange {
+  const { cors, always, unread: unreadAnswers } = policy;
   let open = true;
   let writer: BodyWriter | null = null;
+  let letGo: (() => void) | null = null; // of what is held of the answer
   let onAbort: (() => void) | null = null;
   let onAnswer: ((code: string) => void) | null = null;
   res.onAborted(() => {
     open = false;
+    if (letGo !== null) return letGo();
     writer?.aborted();
     onAbort?.();
   });
   const givenId = req.getHeader('x-request-id');
   const requestId = REQUEST_ID.test(givenId) ? givenId : v4();
   const isHead = req.getMethod() === 'head';
+  const forwardedFor = req.getHeader('x-forwarded-for');
+  const address = (): string => limitKey(policy.addressOf(res, forwardedFor));
   const corsHeaders = cors.headers(req.getHeader('origin'), req.getHeader('host'));
 
   const answer = ({
@@ -89,6 +96,8 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
     unread = false,
   }: Answer): void => {
     if (!open) return;
+    const bytes = body === null || isHead ? 0 : Buffer.byteLength(body);
+    if (bytes > SMALL_BYTES && !unreadAnswers.hasRoom(address(), bytes)) return refuse(problem('overloaded'));
     open = false;
     onAnswer?.(code ?? 'ok');
     if (unread) res.pause();
@@ -116,9 +125,18 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
         // Given the length as an argument, uWebSockets takes the answer for unfinished and drops the next request.
         res.writeHeader('content-length', String(Buffer.byteLength(body)));
         res.endWithoutBody();
-      } else res.end(body, close);
+      } else if (close || unread) res.end(body, close);
+      else letGo = unreadAnswers.end(res, body, address);
     });
   };
+  const refuse: Exchange['refuse'] = (why, extra = {}) =>
+    answer({
+      retryAfterMs: why.retry_after_ms ?? null,
+      ...extra,
+      status: ERRORS[why.code].status,
+      code: why.code,
+      body: failureBody(why, requestId),
+    });
 
   return {
     requestId,
@@ -146,14 +164,7 @@ export function openExchange(res: HttpResponse, req: HttpRequest, { cors, always
       writer = bodyWriter(res, length, written);
       return writer;
     },
-    refuse: (problem, extra = {}) =>
-      answer({
-        retryAfterMs: problem.retry_after_ms ?? null,
-        ...extra,
-        status: ERRORS[problem.code].status,
-        code: problem.code,
-        body: failureBody(problem, requestId),
-      }),
+    refuse,
   };
 }
 

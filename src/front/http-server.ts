@@ -9,7 +9,7 @@ import { type Problem, problem, Refusal } from '../protocol/errors.js';
 import { shardOf } from '../protocol/ids.js';
 import { validator } from '../protocol/validate.js';
 import { type AddressBlocks, blockedAddress } from './address-blocks.js';
-import { type AnswerPolicy, answerPolicy } from './answer-policy.js';
+import type { AnswerPolicy } from './answer-policy.js';
 import { attachmentRoutes, relay as relayTransfer } from './attachment-routes.js';
 import {
   BODIES_OF_NOBODY_MAX_BYTES,
@@ -17,7 +17,7 @@ import {
   type BodyBudget,
   bodyBudget,
 } from './body-budget.js';
-import { type AddressReader, addressReader, limitKey } from './client-address.js';
+import { type AddressReader, limitKey } from './client-address.js';
 import type { Cors } from './cors.js';
 import { collectBody, decodeBody } from './http-body.js';
 import { type Answer, type Exchange, failureBody, openExchange } from './http-exchange.js';
@@ -38,10 +38,10 @@ export interface HttpDeps {
   readonly health: HealthView;
   readonly log: Logger;
   readonly metrics: FrontMetrics;
+  readonly policy: AnswerPolicy;
 }
 
 interface Context extends HttpDeps {
-  readonly policy: AnswerPolicy;
   readonly addressOf: AddressReader;
   readonly originOf: OriginReader;
   readonly bodies: Readonly<Record<'ofUsers' | 'ofNobody', BodyBudget>>;
@@ -75,8 +75,7 @@ export function createHttp(deps: HttpDeps): (app: TemplatedApp) => void {
   const { config } = deps;
   const context: Context = {
     ...deps,
-    policy: answerPolicy(config.allowedOrigins, config.isHttps),
-    addressOf: addressReader(config.trustProxy),
+    addressOf: deps.policy.addressOf,
     originOf: originReader(config),
     bodies: {
       ofUsers: bodyBudget(BODIES_OF_USERS_MAX_BYTES),

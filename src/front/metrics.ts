@@ -13,6 +13,7 @@ import type { Sessions } from './sessions.js';
 import { CREDIT_WINDOW, type ShardLinks } from './shard-links.js';
 import type { Sockets } from './sockets.js';
 import type { TransferLink } from './transfer-link.js';
+import type { UnreadAnswers } from './unread-answers.js';
 
 /** From 1 ms to 5 s, with most of them where the targets are. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5];
@@ -24,6 +25,7 @@ export function createFrontMetrics(
     transfer: TransferLink;
     cpu: CpuPool;
     sessions: Sessions;
+    unread: Pick<UnreadAnswers, 'bytes'>;
     ready: boolean;
   },
 ): FrontMetrics & {
@@ -145,6 +147,14 @@ export function createFrontMetrics(
       for (const [shard, stats] of parts().links.stats().entries()) {
         this.set({ shard: String(shard) }, Number(stats?.database_up ?? true));
       }
+    },
+  });
+  new Gauge({
+    name: 'parley_http_unread_bytes',
+    help: 'Bytes of HTTP answers that their clients have yet to read.',
+    registers,
+    collect() {
+      this.set(parts().unread.bytes());
     },
   });
   new Gauge({

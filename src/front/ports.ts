@@ -47,7 +47,16 @@ export interface HealthView {
   ready(): boolean;
 }
 
-export const LIMITS = ['rest', 'auth', 'uploads', 'sends', 'connections', 'reads', 'credit'] as const;
+export const LIMITS = [
+  'rest',
+  'auth',
+  'uploads',
+  'sends',
+  'connections',
+  'reads',
+  'credit',
+  'answers',
+] as const;
 export type Limit = (typeof LIMITS)[number];
 
 /** What the front counts as it happens; everything else is read when scraped. */

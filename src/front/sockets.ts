@@ -23,8 +23,8 @@ import {
   SYNC_LIMIT_MAX,
 } from '../protocol/requests.js';
 import type { AddressBlocks } from './address-blocks.js';
-import { answerPolicy } from './answer-policy.js';
-import { addressReader, limitKey } from './client-address.js';
+import type { AnswerPolicy } from './answer-policy.js';
+import { limitKey } from './client-address.js';
 import { countConnections } from './connection-counts.js';
 import type { FrontMetrics, TokenCheck } from './ports.js';
 import { startPresence } from './presence-signals.js';
@@ -73,6 +73,7 @@ export function createSockets(deps: {
   readonly sessions: () => Sessions;
   readonly metrics: FrontMetrics;
   readonly blocks: AddressBlocks;
+  readonly policy: AnswerPolicy;
   readonly log: Logger;
   /** There are no other nodes. */
   readonly solo: boolean;
@@ -282,8 +283,8 @@ export function createSockets(deps: {
   }
 
   const upgrade = upgradeHandler({
-    policy: answerPolicy(config.allowedOrigins, config.isHttps),
-    addressOf: addressReader(config.trustProxy),
+    policy: deps.policy,
+    addressOf: deps.policy.addressOf,
     sessions: { check: (token) => deps.sessions().check(token) },
     blocked: deps.blocks.has,
     full: (address) => counts.tooMany(limitKey(address), false),

@@ -20,8 +20,15 @@ export interface Nginx extends RunningProcess {
   readonly wsUrl: string;
 }
 
-/** Runs deploy/nginx/parley.conf with these nodes in place of its own; ends with the test file. */
-export async function startNginx(nodePorts: readonly [number, number]): Promise<Nginx> {
+/**
+ * Runs deploy/nginx/parley.conf with these nodes in place of its own; ends with the test file.
+ *
+ * @param connectionsMax of an address, in place of the file's
+ */
+export async function startNginx(
+  nodePorts: readonly [number, number],
+  connectionsMax?: number,
+): Promise<Nginx> {
   const directory = await mkdtemp(join(inject('runDirectory'), 'nginx-'));
   await chmod(directory, 0o777); // its workers run as another user
   const port = await freePort();
@@ -31,7 +38,10 @@ export async function startNginx(nodePorts: readonly [number, number]): Promise<
     .replace('app-2:8080', `127.0.0.1:${nodePorts[1]}`)
     .replace('listen 8080', `listen 127.0.0.1:${port}`)
     .replaceAll('/tmp/', `${directory}/`)
-    .replace('/dev/stdout', `${directory}/access.log`);
+    .replace('/dev/stdout', `${directory}/access.log`)
+    .replace(/limit_conn parley_client \d+;/, (line) =>
+      connectionsMax === undefined ? line : `limit_conn parley_client ${connectionsMax};`,
+    );
   const file = join(directory, 'nginx.conf');
   await writeFile(file, config);
   const running = spawnTracked(

@@ -262,6 +262,29 @@ describe('connections', { timeout: 60_000 }, () => {
   });
 });
 
+test('who asks and asks and reads nothing has one answer of a connection kept, and is cut off', async () => {
+  const page = await (await fetch(server.url)).text();
+  const [script] = /\/main[\w-]*\.js/.exec(page) ?? [];
+  const asked = `GET ${script} HTTP/1.1\r\nhost: a\r\n\r\n`.repeat(300); // 24 MB of answers
+  const cutOff = Array.from({ length: 20 }, () => {
+    const socket = connectTcp({ port: server.port, host: '127.0.0.1' });
+    socket.pause();
+    socket.on('error', () => undefined);
+    socket.write(asked);
+    return socket;
+  });
+  await until(async () => {
+    const text = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text();
+    return / 0$/m.test(/^parley_http_unread_bytes\{.*$/m.exec(text)?.[0] ?? '');
+  }, 'nothing held');
+  await expectServed();
+  for (const socket of cutOff) {
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.resume();
+    await within(closed, 20_000, 'the end of the connection');
+  }
+});
+
 test('bodies whose ends never come are kept up to a bound: the rest is refused, and users are served', {
   timeout: 60_000,
 }, async () => {

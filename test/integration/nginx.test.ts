@@ -1,17 +1,19 @@
 import { request } from 'node:http';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { must } from '../helpers/deadline.js';
+import { must, until } from '../helpers/deadline.js';
 import type { Ack } from '../helpers/frames.js';
 import { hasNginx, type Nginx, startNginx } from '../helpers/nginx.js';
 import { newAccount, newRoom, restClient } from '../helpers/rest-client.js';
 import { startServerWithDatabase } from '../helpers/server-process.js';
-import { connect } from '../helpers/ws-client.js';
+import { connect, connectRefused } from '../helpers/ws-client.js';
 
 const LOGINS_A_MINUTE = 8; // the accounts of this file are registered from one address
+const CONNECTIONS_MAX = 3;
 const PING_EVERY_MS = 54_000; // PROTOCOL §3
 
 describe.skipIf(!hasNginx)('behind nginx (skipped where the machine has no nginx)', () => {
   let nginx: Nginx;
+  let narrow: Nginx;
 
   beforeAll(async () => {
     const server = await startServerWithDatabase({
@@ -19,6 +21,7 @@ describe.skipIf(!hasNginx)('behind nginx (skipped where the machine has no nginx
       AUTH_RATE_LIMIT_PER_MINUTE: String(LOGINS_A_MINUTE),
     });
     nginx = await startNginx([server.port, server.port]);
+    narrow = await startNginx([server.port, server.port], CONNECTIONS_MAX);
   });
 
   test.each(['json', 'msgpack'] as const)('a %s socket opens, sends and receives', async (encoding) => {
@@ -47,6 +50,20 @@ describe.skipIf(!hasNginx)('behind nginx (skipped where the machine has no nginx
     expect(await ask({})).toMatch(/^[0-9a-f]{32}$/);
   });
 
+  test('connections of an address are counted, sockets and requests alike; one that ends makes place', async () => {
+    const account = await newAccount(restClient(nginx.url));
+    const open = () => connect({ wsUrl: narrow.wsUrl, token: account.token });
+    const sockets = await Promise.all(Array.from({ length: CONNECTIONS_MAX }, open));
+    expect((await connectRefused({ wsUrl: narrow.wsUrl, token: account.token })).status).toBe(429);
+    const refused = await fetch(`${narrow.url}/api/v1/health/live`);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
+    expect(await refused.json()).toMatchObject({ success: false, code: 'rate_limited', retry: true });
+    expect(await liveFrom(narrow.port, '127.0.0.9')).toBe(200);
+    await must(sockets[0]).close();
+    await until(async () => (await fetch(`${narrow.url}/api/v1/health/live`)).ok, 'a place');
+    for (const socket of sockets.slice(1)) await socket.close();
+  });
+
   test('an idle socket lives on the server’s pings', { timeout: PING_EVERY_MS + 60_000 }, async () => {
     const account = await newAccount(restClient(nginx.url));
     const client = await connect({ wsUrl: nginx.wsUrl, token: account.token });
@@ -59,6 +76,19 @@ describe.skipIf(!hasNginx)('behind nginx (skipped where the machine has no nginx
     expect(await client.request('ping')).toMatchObject({ type: 'pong' });
   });
 });
+
+/** A request that needs nothing, from one of the machine's own addresses; gives its status. */
+function liveFrom(port: number, localAddress: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const at = { port, localAddress, host: '127.0.0.1', path: '/api/v1/health/live', agent: false };
+    request(at, (response) => {
+      response.resume();
+      resolve(must(response.statusCode));
+    })
+      .once('error', reject)
+      .end();
+  });
+}
 
 /** A log-in that fails, from one of the machine's own addresses; gives its status. */
 function loginFrom(port: number, localAddress: string, claimed?: string): Promise<number> {

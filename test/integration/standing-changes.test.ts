@@ -155,3 +155,14 @@ test('changes that have served their time are purged', async () => {
   expect(await purgeStandingChanges(world.db, new Date(Date.now() + DAY_MS))).toBeGreaterThan(0);
   expect((await look(null)).standings).toEqual([]);
 });
+
+test('one look takes 20,000 changes, and the next goes on behind them', async () => {
+  const { mark } = await look(null);
+  await world.db`insert into standing_changes (user_id) select gen_random_uuid() from generate_series(1, 20050)`;
+  const first = await look(mark);
+  const next = await look(first.mark);
+  expect(first.standings).toHaveLength(20_000);
+  expect(next.standings).toHaveLength(50);
+  const ids = [...first.standings, ...next.standings].map(({ id }) => id);
+  expect(new Set(ids).size).toBe(20_050);
+});

@@ -334,3 +334,27 @@ test('restored rooms catch up from what their sockets have seen', async () => {
   sequencer.offer([log.send(even)]);
   expect(revsOf(published, even)).toEqual([4]);
 });
+
+test('2,000 events are kept behind a gap; those beyond come from the log', async () => {
+  const room = joined();
+  const events = upTo(2_500).map(() => log.send(room));
+  sequencer.offer(events.slice(1));
+  expect(published).toEqual([]);
+  sequencer.offer(events.slice(0, 1));
+  expect([published.length, log.reads]).toEqual([2_001, 0]);
+  await pass(200);
+  expect(revsOf(published)).toEqual(upTo(2_500));
+  expect(log.reads).toBe(1);
+});
+
+test('2,000 events are kept for a join that takes its time; one more, and it has to be asked for again', () => {
+  const room = joined();
+  const hold = opened(room);
+  for (const event of upTo(2_000).map(() => log.send(room))) sequencer.offer([event]);
+  expect(hold.eventsAfter(0)).toHaveLength(2_000);
+  sequencer.offer([log.send(room)]);
+  expect(() => hold.eventsAfter(0)).toThrow(
+    expect.objectContaining({ problem: expect.objectContaining({ code: 'overloaded' }) }),
+  );
+  hold.end();
+});
