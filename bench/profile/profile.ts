@@ -19,7 +19,7 @@ export interface ThreadProfile {
   readonly top: readonly { readonly name: string; readonly share: number }[];
 }
 
-const METRICS = /prom-client|\/metrics\.js|thread-metrics|observability\/timed/;
+const METRICS = /prom-client|\/metrics\.js|thread-(metrics|figures)|observability\/timed/;
 const TOP = 15;
 const THREADS = [
   ['front', /src\/front\//],

@@ -70,7 +70,7 @@ interface OfUser extends OfRoom {
 export interface UserTyping extends OfUser {
   readonly type: 'user_typing' | 'user_stopped_typing';
 }
-/** Somebody came online, or changed between online and away. */
+/** Somebody came online, changed between online and away, or has another name since. */
 export interface UserOnline extends OfUser {
   readonly type: 'user_online';
   readonly status?: UserStatus;

@@ -140,6 +140,8 @@ export interface ProfileStore {
 export interface UserNews {
   /** The name has changed, or the account is gone: forget what is cached of it. */
   userChanged(user_id: UserId): void;
+  /** The user is called this from now on. */
+  renamed(user_id: UserId, username: string): void;
   /** The user wants to be seen as this from now on. */
   statusChosen(user_id: UserId, status: UserStatus): void;
 }

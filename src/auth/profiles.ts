@@ -28,7 +28,10 @@ export function createProfiles(ports: {
       if (account === 'taken') {
         throw new Refusal('conflict', { field: 'username', sentence: 'This username is taken.' });
       }
-      if (patch.username !== undefined) news.userChanged(user_id);
+      if (patch.username !== undefined) {
+        news.userChanged(user_id);
+        news.renamed(user_id, account.username);
+      }
       if (patch.status !== undefined) news.statusChosen(user_id, patch.status);
       // The answer says what was chosen, connected or not; who reads the account later sees what others see.
       return toMe(account, patch.status === undefined ? statusOf : () => account.chosen_status);

@@ -24,7 +24,6 @@ const USERS_PER_NODE_MAX = 100_000; // more than a node has sockets
 
 /** A user with sockets of this node. */
 interface Mine {
-  readonly username: string;
   sockets: number;
   readonly rooms: Set<RoomId>;
   /** Rooms nobody was told of yet; null: of the user neither. */
@@ -46,7 +45,7 @@ interface Node {
 }
 
 export interface PresenceElsewhere {
-  connected(user_id: UserId, username: string): void;
+  connected(user_id: UserId): void;
   disconnected(user_id: UserId): void;
   joined(user_id: UserId, room_id: RoomId): void;
   removed(room_id: RoomId, user_id: UserId | null): void;
@@ -56,7 +55,10 @@ export interface PresenceElsewhere {
   close(): void;
 }
 
-type Shown = Pick<Presence<never>, 'connected' | 'disconnected' | 'appeared' | 'left' | 'read' | 'chosenBy'>;
+type Shown = Pick<
+  Presence<never>,
+  'connected' | 'disconnected' | 'appeared' | 'left' | 'read' | 'nameOf' | 'chosenBy'
+>;
 
 export function createPresenceElsewhere(deps: {
   readonly node: string;
@@ -99,6 +101,10 @@ export function createPresenceElsewhere(deps: {
     return groups;
   }
 
+  function told(user_id: UserId, rooms: readonly RoomId[]): PresentElsewhere {
+    return [user_id, presence.nameOf(user_id) ?? '', presence.chosenBy(user_id), rooms];
+  }
+
   function tellChanges(): void {
     for (const [partition, user_ids] of grouped(goneUsers, (user_id) => user_id))
       deps.tell(partition, { kind: 'gone', node, user_ids });
@@ -107,7 +113,7 @@ export function createPresenceElsewhere(deps: {
       if (user === undefined) return null;
       const rooms = (user.fresh ?? []).slice(0, ROOMS_TOLD_MAX);
       user.fresh = null;
-      return [user_id, user.username, presence.chosenBy(user_id), rooms];
+      return told(user_id, rooms);
     });
     for (const [partition, users] of news) tellHere(partition, users);
     dirty = new Set();
@@ -120,13 +126,8 @@ export function createPresenceElsewhere(deps: {
     for (let i = 0; i < count; i++) {
       slice = (slice + 1) % PARTITIONS;
       if (slice === 0) round++;
-      const users = [...(mine[slice] ?? [])].map(
-        ([user_id, { username, rooms }]): PresentElsewhere => [
-          user_id,
-          username,
-          presence.chosenBy(user_id),
-          [...rooms].slice(0, ROOMS_TOLD_MAX),
-        ],
+      const users = [...(mine[slice] ?? [])].map(([user_id, { rooms }]) =>
+        told(user_id, [...rooms].slice(0, ROOMS_TOLD_MAX)),
       );
       tellHere(slice, users);
     }
@@ -207,11 +208,11 @@ export function createPresenceElsewhere(deps: {
   }
 
   return {
-    connected(user_id, username) {
+    connected(user_id) {
       const known = of(user_id).get(user_id);
       if (known !== undefined) known.sockets++;
       else {
-        of(user_id).set(user_id, { username, sockets: 1, rooms: new Set(), fresh: [] });
+        of(user_id).set(user_id, { sockets: 1, rooms: new Set(), fresh: [] });
         dirty.add(user_id);
       }
     },

@@ -102,7 +102,8 @@ export function createPresenceRooms<S>(sink: RoomSink<S>, standingIn: StandingIn
       if (standing === null) room.shown.delete(user_id);
       else room.shown.set(user_id, change);
       room.online += Number(status !== 'offline') - Number(before.status !== 'offline');
-      if (status !== before.status) changes.push(change);
+      const isRenamed = username !== before.username && status !== 'offline';
+      if (status !== before.status || isRenamed) changes.push(change);
     }
     return changes;
   }

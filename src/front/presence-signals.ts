@@ -16,7 +16,7 @@ type SignalType = 'user_online' | 'user_offline' | 'presence' | 'presence_count'
 type SignalPayload<T extends SignalType> = Static<Frames[T]['payload']>;
 
 export interface PresenceSignals extends Presence<Socket> {
-  readonly events: Pick<ShardEvents, 'statuses' | 'statusChosen' | 'present' | 'presenceHeard'>;
+  readonly events: Pick<ShardEvents, 'statuses' | 'statusChosen' | 'renamed' | 'present' | 'presenceHeard'>;
   /** This node is leaving: what it tells others of presence ends. */
   bye(): void;
   close(): void;
@@ -116,7 +116,7 @@ export function startPresence(topics: Topics, links: () => ShardLinks, solo: boo
     ...presence,
     connected(user_id, username) {
       presence.connected(user_id, username);
-      nodes()?.connected(user_id, username);
+      nodes()?.connected(user_id);
     },
     disconnected(user_id) {
       presence.disconnected(user_id);
@@ -138,6 +138,7 @@ export function startPresence(topics: Topics, links: () => ShardLinks, solo: boo
       presenceHeard: ({ news }) => nodes()?.heard(news),
       statuses: ({ users }) => presence.read(users),
       statusChosen: ({ user_id, status }) => presence.chosen(user_id, status),
+      renamed: ({ user_id, username }) => presence.renamed(user_id, username),
       present: () => ({ t: 'presence', ...presence.standing() }),
     },
     close: () => clearInterval(timer),

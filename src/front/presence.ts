@@ -53,9 +53,13 @@ export interface Presence<S> {
   membersChanged(room_id: RoomId, by: number): void;
   /** The user has just chosen how to be shown. */
   chosen(user_id: UserId, status: Status): void;
-  /** What was chosen earlier, and the user's present name; a fresher choice stands. */
+  /** The user has just taken another name. */
+  renamed(user_id: UserId, username: string): void;
+  /** What was chosen earlier, and the user's present name; a fresher choice or name stands. */
   read(users: readonly StatusChange[]): void;
   tick(): void;
+  /** What the user is called; null for nobody who is known here. */
+  nameOf(user_id: UserId): string | null;
   /** What the user chose to be shown as; null while it isn't known. */
   chosenBy(user_id: UserId): Status | null;
   /** Everybody whom the shards were told to be online or away. */
@@ -65,7 +69,10 @@ export interface Presence<S> {
 }
 
 interface Person {
+  /** That of his token, which may be an old one, until it is read or changed. */
   username: string;
+  /** Whether it has changed since he came: what is read may be older. */
+  renamed: boolean;
   sockets: number;
   /** null: not read yet. Until then he is not shown, because he may be hiding. */
   chosen: Status | null;
@@ -159,7 +166,14 @@ export function createPresence<S>(
         lingering.delete(user_id);
         return;
       }
-      people.set(user_id, { username, sockets: 1, chosen: null, rooms: new Set(), gone: null });
+      people.set(user_id, {
+        username,
+        renamed: false,
+        sockets: 1,
+        chosen: null,
+        rooms: new Set(),
+        gone: null,
+      });
       unread.set(user_id, Number.NEGATIVE_INFINITY);
     },
 
@@ -203,11 +217,19 @@ export function createPresence<S>(
       touch(user_id, person);
     },
 
+    renamed(user_id, username) {
+      const person = people.get(user_id);
+      if (person === undefined) return;
+      person.username = username;
+      person.renamed = true;
+      touch(user_id, person);
+    },
+
     read(users) {
       for (const { user_id, username, status } of users) {
         const person = people.get(user_id as UserId);
         if (person === undefined || !unread.delete(user_id as UserId)) continue;
-        person.username = username;
+        if (!person.renamed) person.username = username;
         person.chosen = status;
         touch(user_id as UserId, person);
       }
@@ -221,6 +243,7 @@ export function createPresence<S>(
       rooms.flush(now);
     },
 
+    nameOf: (user_id) => people.get(user_id)?.username ?? null,
     chosenBy: (user_id) => people.get(user_id)?.chosen ?? null,
 
     standing() {

@@ -57,6 +57,7 @@ export interface ShardEvents {
   sessionsEnded(event: Extract<ToFront, { t: 'sessions_ended' }>): void;
   statuses(event: Extract<ToFront, { t: 'statuses' }>): void;
   statusChosen(event: Extract<ToFront, { t: 'status_chosen' }>): void;
+  renamed(event: Extract<ToFront, { t: 'renamed' }>): void;
   /** The subscriptions to rooms of this shard that stand. */
   standing(shard: number): readonly StandingSubscription[];
   /** Everybody who isn't offline. */
@@ -300,6 +301,8 @@ export function startShards(options: {
         return events.statuses(message);
       case 'status_chosen':
         return events.statusChosen(message);
+      case 'renamed':
+        return events.renamed(message);
       case 'notice':
         for (const other of links) if (other !== link) send(other, message);
         return;

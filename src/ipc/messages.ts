@@ -292,6 +292,8 @@ export type ToFront =
   | { readonly t: 'statuses'; readonly users: readonly StatusChange[] }
   /** A user has chosen how to be shown, and it is stored. */
   | { readonly t: 'status_chosen'; readonly user_id: UserId; readonly status: Status }
+  /** A user has another name, and it is stored. */
+  | { readonly t: 'renamed'; readonly user_id: UserId; readonly username: string }
   | { readonly t: 'notice'; readonly notice: Notice }
   | { readonly t: 'cpu'; readonly id: number; readonly task: CpuTask }
   | { readonly t: 'stats'; readonly stats: ShardStats }

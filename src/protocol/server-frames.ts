@@ -131,7 +131,8 @@ export const SERVER_FRAMES = {
   user_stopped_typing: { kind: 'event', summary: 'Somebody stopped typing', payload: Type.Object(Who) },
   user_online: {
     kind: 'event',
-    summary: 'Somebody in the room came online, or changed between online and away; a hidden user never does',
+    summary:
+      'Somebody in the room came online, changed between online and away, or has another name since; a hidden user never does',
     payload: Type.Object({ ...Who, status: Type.Optional(UserStatus) }),
   },
   user_offline: {

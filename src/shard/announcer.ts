@@ -78,6 +78,8 @@ export function createAnnouncer(deps: {
       case 'account':
         deps.forgetUser(signal[1]);
         return outbox.post({ t: 'notice', notice: { kind: 'user_changed', user_id: signal[1] } });
+      case 'renamed':
+        return outbox.post({ t: 'renamed', user_id: signal[1], username: signal[2] });
       case 'status':
         return outbox.post({ t: 'status_chosen', user_id: signal[1], status: signal[2] });
       case 'ended':

@@ -209,6 +209,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   };
   const news: UserNews = {
     userChanged: (user_id) => announcer.announce(['account', user_id]),
+    renamed: (user_id, username) => announcer.announce(['renamed', user_id, username]),
     statusChosen: (user_id, status) => announcer.announce(['status', user_id, status]),
   };
   const accounts = createAccounts({

@@ -24,6 +24,7 @@ export type Signal =
   | readonly ['standing', room_id: RoomId, user_id: UserId | null]
   | readonly ['revoke', room_id: RoomId, user_id: UserId | null, before_ms: number]
   | readonly ['account', user_id: UserId]
+  | readonly ['renamed', user_id: UserId, username: string]
   | readonly ['status', user_id: UserId, status: Status]
   | readonly ['ended', user_id: UserId, ended: readonly EndedSession[]];
 

@@ -62,6 +62,10 @@ describe.skipIf(!hasRedis)('presence over two nodes (skipped where there is no r
         'ben away',
       );
 
+      const username = `${ben.username}-renamed`;
+      dataOf(await must(rests[1]).patch('/users/me', ben.token, { username }));
+      await annEar.next(({ payload }) => payload.username === username, 'the new name of ben');
+
       // A reconnect to the other node is never seen; cat, who went later, is seen to go.
       const catEar = await enter(nodes.node(1).wsUrl, cat, room);
       await annEar.hears('user_online', cat);
@@ -94,11 +98,16 @@ describe.skipIf(!hasRedis)('presence over two nodes (skipped where there is no r
     expect(annEar.heard('user_offline', room, cat)).toEqual([]);
     await becomes(0, ben, ann, 'offline');
     expect(await statusOn(0, cat, ann)).toBe('online');
-    // A node that starts hears who is there.
+    // A node that starts hears who is there, by the name that he has since.
+    const username = `${cat.username}-renamed`;
+    dataOf(await rest.patch('/users/me', cat.token, { username }));
     await nodes.start(1);
     rests = nodes.servers.map(({ url }) => restClient(url));
     await becomes(1, cat, ann, 'online');
-    await Promise.all([annEar.close(), catHere.close()]);
+    const benHere = await enter(nodes.node(1).wsUrl, ben, room);
+    const list = await until(() => benHere.heard('presence', room)[0], 'the list for ben');
+    expect(list.payload.users).toContainEqual({ user_id: cat.id, username, status: 'online' });
+    await Promise.all([annEar.close(), benHere.close(), catHere.close()]);
   });
 
   test(

@@ -106,8 +106,21 @@ describe('the benches at a tiny scale', () => {
     expect(run.code, run.output).toBe(outcomes.some(({ verdict }) => verdict === 'missed') ? 1 : 0);
   });
 
+  it('tell what metrics cost, against a server that has none', async () => {
+    const load = ['--connections', '20', '--rooms', '2', '--seconds', '1', '--warmup', '0.2', '--drain', '5'];
+    const rates = ['--rate', '50', '--saturating-rate', '0', '--rounds', '1'];
+    const run = await runBench('metrics-cost', ...load, ...rates, ...server);
+    expect(run.code, run.output).toBe(0);
+    const { runs } = JSON.parse(await run.file('metrics-cost.json')) as {
+      runs: { variant: string; result: LoadResult }[];
+    };
+    expect(runs.map(({ variant }) => variant)).toEqual(['metered', 'unmetered']);
+    for (const { variant, result } of runs) expect(result.totals, variant).toMatchObject({ lost: 0 });
+    expect(await run.file('metrics-cost.txt')).toMatch(/cost, % +-?\d/);
+  });
+
   it('say what is wrong with their options, and exit 64', async () => {
-    for (const bench of ['load', 'compare', 'autocannon', 'k6']) {
+    for (const bench of ['load', 'compare', 'autocannon', 'k6', 'metrics-cost']) {
       const run = await runBench(bench, '--nonsense');
       expect(run.code, bench).toBe(64);
       expect(run.output, bench).toContain('--help');

@@ -175,6 +175,24 @@ test('whoever is online when the server stops was last seen then', { timeout: 60
   expect(must(row).last_seen_at).not.toBeNull();
 });
 
+test('a new name is heard at once, and is the one by which presence goes on', async () => {
+  const { ann, ben, cat } = await people('ann', 'ben', 'cat');
+  const { id: room } = await newRoom(rest, ann, [ben, cat]);
+  const annEar = await enter(server.wsUrl, ann, room);
+  const benEar = await enter(server.wsUrl, ben, room, 'msgpack');
+  await annEar.hears('user_online', ben);
+  const username = `${ben.username}-renamed`;
+  dataOf(await rest.patch('/users/me', ben.token, { username }));
+  expect(await annEar.hears('user_online', ben)).toMatchObject({ payload: { username, status: 'online' } });
+  const catEar = await enter(server.wsUrl, cat, room);
+  const list = await until(() => catEar.heard('presence', room)[0], 'the list for cat');
+  expect(list.payload.users).toContainEqual({ user_id: ben.id, username, status: 'online' });
+  await benEar.close();
+  const left = await annEar.hears('user_offline', ben, OFFLINE_DEADLINE_MS);
+  expect(left).toMatchObject({ payload: { username } });
+  await Promise.all([annEar.close(), catEar.close()]);
+});
+
 test('last_seen_at moves forward only; statuses of unknown users are missing', async () => {
   const { ann, ben } = await people('ann', 'ben');
   const db = openDatabase(server.database.url, 1, 'presence-test');

@@ -11,6 +11,7 @@ const profiles = () =>
     store: profileStore(fixture.db),
     news: {
       userChanged: (user_id) => heard.push(`changed ${user_id}`),
+      renamed: (user_id, username) => heard.push(`${username} ${user_id}`),
       statusChosen: (user_id, status) => heard.push(`${status} ${user_id}`),
     },
     statusOf: () => 'offline',
@@ -28,7 +29,7 @@ describe('a change of a profile', () => {
     await profiles().patch(one.caller, { avatar_url: 'https://x.io/a' });
     expect(heard.splice(0)).toEqual([]);
     await profiles().patch(one.caller, { username: 'New_name', status: 'away' });
-    expect(heard.splice(0)).toEqual([`changed ${user_id}`, `away ${user_id}`]);
+    expect(heard.splice(0)).toEqual([`changed ${user_id}`, `New_name ${user_id}`, `away ${user_id}`]);
     expect(await refusalOf(profiles().patch(one.caller, { username: other.username }))).toBe(
       'conflict username',
     );

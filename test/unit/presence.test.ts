@@ -127,6 +127,35 @@ test('an answer that is older than a choice changes nothing', () => {
   expect(after(0)).toEqual([]);
 });
 
+test('a new name is told at once, to who joins later too, and stays to the end', () => {
+  const { enter, presence, room, after } = world();
+  const ann = enter('ann');
+  after(0);
+  presence.renamed(ann, 'anna');
+  expect(presence.nameOf(ann)).toBe('anna');
+  expect(after(0)).toEqual(['anna online']);
+  presence.joined(ann, room, 2, 'again');
+  presence.connected(ann, 'ann'); // by a token from before
+  expect(after(0)).toEqual(['to again: anna=online']);
+  presence.disconnected(ann);
+  presence.disconnected(ann);
+  expect(after(GRACE_MS)).toEqual(['anna offline']);
+});
+
+test('an answer that is older than a new name doesn’t bring the old one back; who hides isn’t shown by it', () => {
+  const { presence, user, room, read, after } = world();
+  const ann = user('ann');
+  presence.connected(ann, 'ann');
+  presence.joined(ann, room, 2, "ann's");
+  after(0);
+  presence.renamed(ann, 'anna');
+  expect(after(0)).toEqual([]);
+  read(ann, 'offline');
+  expect(after(0)).toEqual([]);
+  presence.chosen(ann, 'online');
+  expect(after(0)).toEqual(['anna online']);
+});
+
 test('shards hear when somebody who was shown was last seen, and of a hidden one nothing', () => {
   const { enter, presence, after, shards } = world();
   const [ann, hid] = [enter('ann'), enter('hid', 2, 'offline')];
