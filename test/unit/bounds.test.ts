@@ -169,7 +169,7 @@ test('other nodes are told of 500 rooms of a user; 64 nodes count, with 100,000 
     return presence.size();
   };
   const ann = newId<UserId>();
-  elsewhere.connected(ann, 'ann');
+  elsewhere.connected(ann);
   for (const room_id of times(501, () => newId<RoomId>())) elsewhere.joined(ann, room_id);
   for (let i = 0; i < 32; i++) elsewhere.tick(); // a whole round
   const lists = told.flatMap((news) =>
