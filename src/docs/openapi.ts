@@ -185,7 +185,8 @@ const FILE_FORM = {
       type: 'object',
       required: ['file'],
       additionalProperties: false,
-      properties: { file: { type: 'string', contentMediaType: 'application/octet-stream' } },
+      // No `type`: it is bytes, and `false` is a file too.
+      properties: { file: { contentMediaType: 'application/octet-stream' } },
     },
   },
 };

@@ -60,6 +60,17 @@ describe('the API documents', () => {
     }
   });
 
+  test('ask of an uploaded file that it is bytes, and no type of JSON', () => {
+    const { paths } = JSON.parse(apiDocuments().openapi) as {
+      paths: Record<string, { post?: { requestBody?: { content: Record<string, unknown> } } }>;
+    };
+    const form = paths['/rooms/{roomId}/attachments']?.post?.requestBody?.content['multipart/form-data'];
+    expect(form).toMatchObject({
+      schema: { required: ['file'], properties: { file: { contentMediaType: 'application/octet-stream' } } },
+    });
+    expect(JSON.stringify(form)).not.toContain('"string"');
+  });
+
   test('can be read at /docs, a page without scripts that loads nothing', async () => {
     const answer = await served('/docs');
     expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
