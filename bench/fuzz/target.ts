@@ -58,8 +58,9 @@ async function makeWorld(origin: string): Promise<World> {
       },
       body: JSON.stringify(body),
     });
-    const { data } = (await response.json()) as { data: Record<string, string> };
-    return data;
+    const text = await response.text();
+    if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${text}`);
+    return (JSON.parse(text) as { data: Record<string, string> }).data;
   };
   const account = async (name: string) => {
     const username = `${name}-${Math.random().toString(36).slice(2, 10)}`;
