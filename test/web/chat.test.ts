@@ -213,8 +213,9 @@ describe.skipIf(!hasBrowser)(
       await two.getByRole('button', { name: /^Account of/ }).click();
       await two.getByRole('menuitem', { name: 'Profile' }).click();
       await two.getByLabel('Shown as').selectOption('away');
+      await two.getByLabel('User name').fill(`${ben.username}_2`);
       await two.getByRole('button', { name: 'Save' }).click();
-      await one.getByRole('button', { name: new RegExp(`^${ben.username}, away`) }).waitFor();
+      await one.getByRole('button', { name: new RegExp(`^${ben.username}_2, away`) }).waitFor();
 
       await two.getByRole('button', { name: /^Connection:/ }).click();
       await two.getByLabel('Encoding').selectOption('msgpack');

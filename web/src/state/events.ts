@@ -53,6 +53,7 @@ function told(app: App, state: RoomState, event: Told): void {
   const { user_id = '' } = event;
   switch (event.type) {
     case 'user_online':
+      renamed(app, state, event);
       return setPresence(app, user_id, event.status ?? 'online');
     case 'user_offline':
       return setPresence(app, user_id, 'offline');
@@ -86,6 +87,14 @@ function told(app: App, state: RoomState, event: Told): void {
 export function setPresence(app: App, userId: string, status: UserStatus): void {
   const { presence, me } = app;
   if (presence.size < PRESENCE_MAX || presence.has(userId) || userId === me?.id) presence.set(userId, status);
+}
+
+/** Who has another name since is told of as online anew. */
+function renamed(app: App, state: RoomState, { user_id = '', username }: Told): void {
+  const member = state.members.get(user_id);
+  if (username === undefined || member === undefined || member.username === username) return;
+  state.members.set(user_id, { ...member, username });
+  if (state.info.type === 'direct' && user_id !== app.me?.id) state.title = username;
 }
 
 function readUpTo(app: App, state: RoomState, userId: string, seq: number): void {
