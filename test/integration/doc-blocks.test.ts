@@ -89,7 +89,7 @@ function benches(): string[] {
     .filter(({ mark }) => mark === 'bench')
     .flatMap(({ code }) => code.replaceAll('\\\n', ' ').trim().split('\n'))
     .map((line) =>
-      line.replace(/ +#.*$/, '').replace(/npm run (bench:\w+)(?: --)?/, (command, name: string) => {
+      line.replace(/ +#.*$/, '').replace(/npm run (bench:[\w-]+)(?: --)?/, (command, name: string) => {
         const script = scripts[name] ?? '';
         return script.startsWith(build) ? script.slice(build.length) : command;
       }),
