@@ -24,6 +24,7 @@ import {
   dropExpired,
   type Ends,
   type Job,
+  jobsIn,
   refuseBadReferences,
   resolveAttachments,
   resolveMentions,
@@ -35,7 +36,8 @@ import {
 /**
  * The group commit. All changes wait here in one queue a room; a cycle takes from the head of every room's
  * queue what is of one kind, commits it (one statement a kind), and the next cycle begins as soon as the one
- * before returned. So a room's changes are committed in the order they came, and nothing waits on a timer.
+ * before returned. Where many wait, a second cycle takes those of other rooms meanwhile. So a room's changes are
+ * committed in the order they came, and nothing waits on a timer.
  *
  *   queued ──cycle──► in a statement ──committed──► settled (events first, then the answers)
  *                          │ id exists: answered with its first result, the rest runs again
@@ -44,6 +46,9 @@ import {
  */
 const SWEEP_MS = 200; // how much later than the deadline the answer may come
 const RETRY_PAUSE_MS = 50; // between attempts while the database is away
+/** Statements under way at once: the database works on one while the other is made or told of. Rooms don't share. */
+const LANES_MAX = 2;
+const LANE_AT = 32; // changes that wait: fewer cost less in the next statement than in one of their own
 const FULL = 'There are as many as there can be; take one away first.';
 
 export interface BatchWriter {
@@ -76,7 +81,12 @@ export function createBatchWriter(
 ): BatchWriter {
   const queues = new Map<RoomId, Job[]>();
   const waiting = new Map<Clock, (error: unknown) => void>(); // oldest first
-  let cycle: Promise<void> | null = null;
+  /** Rooms with changes in a statement: what comes for them waits for its end. */
+  const busy = new Set<RoomId>();
+  let unbegun = 0; // changes in the queues
+  let lanes = 0; // cycles that run
+  let gathering = false; // one of them hasn't taken its first batch yet
+  const idlers: (() => void)[] = [];
 
   /** Also answers those whose statement hangs: their outcome is unknown, and asking again is safe. */
   const sweep = setInterval(() => {
@@ -97,13 +107,21 @@ export function createBatchWriter(
     const queue = queues.get(job.order.room_id);
     if (queue === undefined) queues.set(job.order.room_id, [job]);
     else queue.push(job);
-    cycle ??= run();
+    unbegun++;
+    if (lanes === 0 || (lanes < LANES_MAX && unbegun >= LANE_AT && !gathering)) void run();
   }
 
   async function run(): Promise<void> {
+    lanes++;
+    gathering = true;
     await Promise.resolve(); // what arrives in this turn goes together
-    while (queues.size > 0) {
-      const { sends, changes } = takeBatch(queues);
+    gathering = false;
+    // A lane beside another ends when so little waits that the other may take it.
+    while (lanes === 1 || unbegun >= LANE_AT) {
+      const { rooms, sends, changes } = takeBatch(queues, busy);
+      unbegun = jobsIn(queues);
+      if (rooms.size === 0) break;
+      for (const room_id of rooms) busy.add(room_id);
       const results = await Promise.allSettled([
         commitSends(sends),
         commitChanges('edit', changes.edit),
@@ -115,8 +133,9 @@ export function createBatchWriter(
         commitChanges('detach', changes.detach),
       ]);
       for (const result of results) if (result.status === 'rejected') report(result.reason);
+      for (const room_id of rooms) busy.delete(room_id);
     }
-    cycle = null;
+    if (--lanes === 0) for (const resolve of idlers.splice(0)) resolve();
   }
 
   async function commitSends(jobs: readonly SendJob[]): Promise<void> {
@@ -250,7 +269,7 @@ export function createBatchWriter(
     send: (order) => queued<SendOutcome>((ends) => ({ kind: 'send', order, ...ends })),
     change: (kind, order, decide) => queued<Changed>((ends) => ({ kind, order, decide, ...ends }) as Job),
     async idle() {
-      while (cycle !== null) await cycle;
+      while (lanes > 0) await new Promise<void>((resolve) => idlers.push(resolve));
     },
     close: () => clearInterval(sweep),
     waiting: () => waiting.size,

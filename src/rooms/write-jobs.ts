@@ -54,6 +54,7 @@ export function dropExpired(queues: Map<RoomId, Job[]>): void {
 
 /** What goes together: of each room jobs of one kind. */
 export interface Batch {
+  readonly rooms: Set<RoomId>;
   readonly sends: SendJob[];
   readonly changes: { readonly [Kind in ChangeKind]: ChangeJob<Kind>[] };
 }
@@ -68,17 +69,28 @@ function emptyBatch(): Batch {
     unpin: [],
     detach: [],
   };
-  return { sends: [], changes };
+  return { rooms: new Set(), sends: [], changes };
 }
 
-/** Takes a batch off the queues: of each room the jobs at its head that are of one kind. */
-export function takeBatch(queues: Map<RoomId, Job[]>): Batch {
+/** How many jobs the queues hold. */
+export function jobsIn(queues: ReadonlyMap<RoomId, readonly Job[]>): number {
+  let jobs = 0;
+  for (const queue of queues.values()) jobs += queue.length;
+  return jobs;
+}
+
+/**
+ * Takes a batch off the queues: of each room the jobs at its head that are of one kind.
+ * @param busy rooms to leave alone
+ */
+export function takeBatch(queues: Map<RoomId, Job[]>, busy: ReadonlySet<RoomId>): Batch {
   const batch = emptyBatch();
   let room = BATCH_MAX;
   let bytes = BATCH_BYTES_MAX;
   // A copy: what is left of a queue goes back into the map, and must not be met again in this batch.
   for (const [room_id, queue] of [...queues]) {
     if (room <= 0 || bytes <= 0) break;
+    if (busy.has(room_id)) continue;
     queues.delete(room_id);
     const kind = queue.find((job) => !job.clock.expired)?.kind;
     const touched = new Set<string | null>();
@@ -91,6 +103,7 @@ export function takeBatch(queues: Map<RoomId, Job[]>): Batch {
       if (job.kind !== kind || room <= 0 || bytes <= 0 || dependsOn(job, touched)) break;
       touched.add(subjectOf(job));
       put(batch, job);
+      batch.rooms.add(room_id);
       if ('content' in job.order) bytes -= job.order.content.length;
       room--;
       taken++;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { deferred } from '../../src/lib/deferred.js';
 import type { Refusal } from '../../src/protocol/errors.js';
 import { type MessageId, newId, type RoomId, type UserId } from '../../src/protocol/ids.js';
 import type { Message } from '../../src/protocol/model.js';
@@ -12,7 +13,7 @@ import type { SendOutcome } from '../../src/rooms/write-jobs.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
 import { messageLog } from '../../src/store/message-log.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { DEADLINE_MS, must, within } from '../helpers/deadline.js';
+import { DEADLINE_MS, must, until, within } from '../helpers/deadline.js';
 
 const yes = () => null;
 
@@ -251,6 +252,63 @@ test.each([1, 2, 3])(
     expect(reported).toEqual([]);
   },
 );
+
+/** The log with inserts that wait until told, in the order they were begun; what each was to write, by room. */
+function heldLog() {
+  const begun: { rooms: Set<RoomId>; size: number; go: () => void }[] = [];
+  const held: MessageLog = {
+    ...log,
+    async insert(messages, at) {
+      const { promise, resolve } = deferred<void>();
+      const rooms = new Set(messages.map(({ room_id }) => room_id));
+      begun.push({ rooms, size: messages.length, go: resolve });
+      await promise;
+      return log.insert(messages, at);
+    },
+  };
+  return { held, begun };
+}
+
+test('while a statement hangs, many changes of other rooms go in one beside it; those of its rooms wait, in order', async () => {
+  const { held, begun } = heldLog();
+  startWriter(held);
+  const [one, other] = [await newRoom(), await newRoom()];
+  const first = sendAll(texts(one, 1));
+  await until(() => begun.length === 1, 'the first statement');
+  const behind = sendAll([said(one, 'behind'), ...texts(other, 31)]);
+  await until(() => begun.length === 2, 'the second statement');
+  expect([...must(begun[1]).rooms]).toEqual([other]);
+  const last = sendAll(texts(one, 40)); // both statements are under way: these wait
+  must(begun[1]).go();
+  await until(() => events.some(({ room_id }) => room_id === other), 'events of the other room');
+  expect(events.some(({ room_id }) => room_id === one)).toBe(false);
+  must(begun[0]).go();
+  await until(() => begun.length === 3, 'the third statement');
+  must(begun[2]).go();
+  const results = [...(await first), ...(await behind), ...(await last)].map(sentBy);
+  const ofOne = results.filter(({ room_id }) => room_id === one);
+  expect(ofOne.map(({ seq_no }) => seq_no)).toEqual(upTo(42));
+  await expectGapless(one, 42, 42);
+  await expectGapless(other, 31, 31);
+  await writer.idle();
+  expect(begun.map(({ size }) => size)).toEqual([1, 31, 41]);
+});
+
+test('few changes wait for the statement under way, so that they go together', async () => {
+  const { held, begun } = heldLog();
+  startWriter(held);
+  const [one, other] = [await newRoom(), await newRoom()];
+  const sent = [sendAll(texts(one, 1))];
+  await until(() => begun.length === 1, 'the first statement');
+  sent.push(sendAll(texts(other, 31)));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(begun).toHaveLength(1);
+  must(begun[0]).go();
+  await until(() => begun.length === 2, 'the second statement');
+  must(begun[1]).go();
+  await Promise.all(sent);
+  await expectGapless(other, 31, 31);
+});
 
 test('more than a batch holds keeps its order', async () => {
   const room = await newRoom();
