@@ -78,11 +78,6 @@ export function createAdmission(reader: StandingReader, standingsMax = STANDINGS
       });
     } catch (error) {
       for (const load of loads) load.reject(error);
-    } finally {
-      for (const load of loads) {
-        const key = keyOf(load.room_id, load.user_id);
-        if (loading.get(key) === load) loading.delete(key);
-      }
     }
   }
 
@@ -91,15 +86,23 @@ export function createAdmission(reader: StandingReader, standingsMax = STANDINGS
     const under = loading.get(key);
     if (under !== undefined && !under.stale) return under.promise;
     const { promise, resolve, reject } = deferred<Standing | null>();
-    const fresh: Load = { room_id, user_id, promise, resolve, reject, stale: false };
+    // Who asked before is answered before: a sender's messages go on in their order.
+    const next = () => promise;
+    const inOrder = under === undefined ? promise : under.promise.then(next, next);
+    const fresh: Load = { room_id, user_id, promise: inOrder, resolve, reject, stale: false };
     loading.set(key, fresh);
+    const answered = () => {
+      if (loading.get(key) === fresh) loading.delete(key);
+    };
+    inOrder.then(answered, answered);
     if (waiting.push(fresh) === 1) setImmediate(() => void loadWaiting());
-    return promise;
+    return inOrder;
   }
 
   return {
     of(room_id, user_id) {
-      const found = known.get(room_id)?.get(user_id);
+      const isAsked = loading.size > 0 && loading.has(keyOf(room_id, user_id));
+      const found = isAsked ? undefined : known.get(room_id)?.get(user_id);
       if (found === undefined) lookups.misses++;
       else lookups.hits++;
       return found ?? load(room_id, user_id);

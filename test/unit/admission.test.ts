@@ -46,3 +46,33 @@ test('what is forgotten counts no more', async () => {
   admission.forget(room, null);
   expect(admission.size).toBe(MEMBERS - 1);
 });
+
+test('who asks later is answered later, though what was asked first has become stale and takes longer', async () => {
+  const statements: ((standings: (Standing | null)[]) => void)[] = [];
+  const admission = createAdmission({ standings: () => new Promise((resolve) => statements.push(resolve)) });
+  const [room, user] = [newId<RoomId>(), newId<UserId>()];
+  const member = { role: 'member', muted_until: null } as unknown as Standing;
+  const answered: string[] = [];
+  const ask = async (name: string) => {
+    await admission.of(room, user);
+    answered.push(name);
+  };
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  const asks = [ask('first')];
+  await turn();
+  admission.forget(room, user);
+  asks.push(ask('second'));
+  await turn();
+  statements[1]?.([member]);
+  await turn();
+  asks.push(ask('third')); // it is known by now, but the first two have to go before
+  await turn();
+  expect(answered).toEqual([]);
+  statements[0]?.([member]);
+  await Promise.all(asks);
+  expect(answered).toEqual(['first', 'second', 'third']);
+  expect(statements).toHaveLength(2);
+  await turn();
+  expect(admission.of(room, user)).toBe(member);
+});
