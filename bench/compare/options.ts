@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util';
 import { type LoadOptions, parseOptions } from '../load/options.js';
-import { real, UsageError, whole } from '../load/usage.js';
+import { argumentsOf, readTokens, real, text, UsageError, whole } from '../load/usage.js';
 import { SYSTEMS, type System } from './systems.js';
 
 export interface CompareOptions {
@@ -43,8 +42,6 @@ export function usage(): string {
   return USAGE;
 }
 
-const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-
 /** Handed to the loader's own options as they are. */
 const LOAD_TOKENS = {
   connections: text('1000'),
@@ -59,27 +56,16 @@ const LOAD_TOKENS = {
   resolution: text('1.1'),
 } as const;
 
-function parseTokens(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        ...LOAD_TOKENS,
-        systems: text(SYSTEMS.map((system) => system.name).join(',')),
-        rounds: text('3'),
-        rates: text('1000,2000,4000'),
-        'ramp-from': text('2000'),
-        'no-ramp': { type: 'boolean', default: false },
-        results: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const TOKENS = {
+  ...LOAD_TOKENS,
+  systems: text(SYSTEMS.map((system) => system.name).join(',')),
+  rounds: text('3'),
+  rates: text('1000,2000,4000'),
+  'ramp-from': text('2000'),
+  'no-ramp': { type: 'boolean', default: false },
+  results: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
 
 function systemNamed(name: string): System {
   const system = SYSTEMS.find((one) => one.name === name);
@@ -89,13 +75,9 @@ function systemNamed(name: string): System {
 
 /** @returns undefined when help was asked for. @throws UsageError */
 export function parseCompareOptions(argv: readonly string[]): CompareOptions | undefined {
-  const given = parseTokens(argv);
+  const given = readTokens(argv, TOKENS);
   if (given.help) return undefined;
-  const loadArguments = Object.keys(LOAD_TOKENS).flatMap((name) => [
-    `--${name}`,
-    given[name as keyof typeof LOAD_TOKENS],
-  ]);
-  const load = parseOptions([...loadArguments, '--results', 'none']);
+  const load = parseOptions([...argumentsOf(LOAD_TOKENS, given), '--results', 'none']);
   if (load === undefined) return undefined;
   const rates =
     given.rates === '' ? [] : given.rates.split(',').map((rate) => real('rates', rate, 1, 1_000_000));

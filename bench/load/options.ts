@@ -1,5 +1,13 @@
-import { parseArgs } from 'node:util';
-import { MAX_PAYLOAD_BYTES, MIN_PAYLOAD_BYTES, oneOf, real, UsageError, whole } from './usage.js';
+import {
+  MAX_PAYLOAD_BYTES,
+  MIN_PAYLOAD_BYTES,
+  oneOf,
+  readTokens,
+  real,
+  text,
+  UsageError,
+  whole,
+} from './usage.js';
 
 export { UsageError, usage } from './usage.js';
 
@@ -70,7 +78,6 @@ const MANY_SMALL_ROOM_SIZE = 5;
 const FEW_LARGE_ROOMS = 10;
 const DEFAULT_ROOMS = 100;
 
-const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
 const flag = { type: 'boolean', default: false } as const;
 const optional = { type: 'string' } as const;
 
@@ -112,13 +119,7 @@ const TOKENS = {
   help: flag,
 } as const;
 
-function parseTokens(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], strict: true, allowPositionals: false, options: TOKENS }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const parseTokens = (argv: readonly string[]) => readTokens(argv, TOKENS);
 
 type Given = ReturnType<typeof parseTokens>;
 

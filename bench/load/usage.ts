@@ -1,3 +1,5 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+
 /** A mistake on the command line; its message is a sentence for the person who typed it. */
 export class UsageError extends Error {}
 
@@ -57,6 +59,29 @@ Results
 /** The help text, for `--help` and after a mistake. */
 export function usage(): string {
   return USAGE;
+}
+
+/** An option that takes a value, with what it is where none is given. */
+export const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+
+/** Reads a command line that holds options alone. @throws UsageError */
+export function readTokens<T extends NonNullable<ParseArgsConfig['options']>>(
+  argv: readonly string[],
+  options: T,
+) {
+  try {
+    return parseArgs({ args: [...argv], strict: true, allowPositionals: false, options }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Options as they were read, as arguments again: for the loader, which reads those of its own. */
+export function argumentsOf<T extends object>(
+  tokens: T,
+  given: Readonly<Record<keyof T & string, string>>,
+): string[] {
+  return (Object.keys(tokens) as (keyof T & string)[]).flatMap((name) => [`--${name}`, given[name]]);
 }
 
 /** A whole number within bounds. @throws UsageError naming the option. */

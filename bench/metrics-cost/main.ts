@@ -5,7 +5,6 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ratioOf, type Spread, spreadOf } from '../compare/comparison.js';
 import { readMachineFacts } from '../load/machine.js';
 import { type LoadOptions, parseOptions } from '../load/options.js';
@@ -13,7 +12,7 @@ import type { LoadResult } from '../load/result.js';
 import { resultsDirectory, writeJson } from '../load/result-files.js';
 import { runLoad } from '../load/run.js';
 import { say } from '../load/terminal.js';
-import { real, UsageError, whole } from '../load/usage.js';
+import { argumentsOf, readTokens, real, text, UsageError, whole } from '../load/usage.js';
 import { linesOfMetrics, makeUnmetered } from './unmetered.js';
 
 /** sysexits.h EX_USAGE */
@@ -55,8 +54,6 @@ interface Options {
   readonly resultsDir: string | undefined;
 }
 
-const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-
 /** Handed to the loader's own options as they are. */
 const LOAD_TOKENS = {
   connections: text('1000'),
@@ -66,38 +63,23 @@ const LOAD_TOKENS = {
   drain: text('10'),
 } as const;
 
-function parseTokens(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        ...LOAD_TOKENS,
-        rounds: text('5'),
-        rate: text('4000'),
-        'saturating-rate': text('20000'),
-        'database-url': { type: 'string' },
-        results: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const TOKENS = {
+  ...LOAD_TOKENS,
+  rounds: text('5'),
+  rate: text('4000'),
+  'saturating-rate': text('20000'),
+  'database-url': { type: 'string' },
+  results: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
 
 /** @returns undefined when help was asked for. @throws UsageError */
 function readOptions(argv: readonly string[]): Options | undefined {
-  const given = parseTokens(argv);
+  const given = readTokens(argv, TOKENS);
   if (given.help) return undefined;
   const databaseUrl = given['database-url'];
-  const loadArguments = Object.keys(LOAD_TOKENS).flatMap((name) => [
-    `--${name}`,
-    given[name as keyof typeof LOAD_TOKENS],
-  ]);
   const load = parseOptions([
-    ...loadArguments,
+    ...argumentsOf(LOAD_TOKENS, given),
     ...(databaseUrl === undefined ? [] : ['--database-url', databaseUrl]),
     '--allow-overload',
     '--results',
