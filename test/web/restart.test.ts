@@ -61,7 +61,11 @@ describe.skipIf(!hasBrowser)(
       for (const page of [one, two]) {
         await until(async () => (await shownTexts(page, /number \d/)).length === 5, 'all five', 30_000);
         await page.getByText(/^No connection\./).waitFor({ state: 'detached' });
-        expect(await page.getByText('Waiting to be sent').count()).toBe(0);
+        await until(
+          async () => (await page.getByText('Waiting to be sent').count()) === 0,
+          'all sent',
+          30_000,
+        );
       }
       const said = (await wholeHistory(rest, ann.token, room.id)).map(({ content }) => content);
       expect([...said].sort()).toEqual([1, 2, 3, 4, 5].map((n) => `number ${n}`));
