@@ -236,7 +236,7 @@ export const SETTINGS = {
   SEARCH_LANGUAGE: preset(
     text('the name of a text search configuration of PostgreSQL', /^[a-z_][a-z0-9_]{0,62}$/),
     'simple',
-    'What words of messages are alike to searches: `simple` looks for them as they are, `english`, `german` … by their stems. A change is applied when migrations run, and rewrites all messages.',
+    'What words of messages are alike to searches: `simple` looks for them as they are, `english`, `german` … by their stems. A change is applied when migrations run. The words of all messages are written anew afterwards, beside other work; until then searches of large rooms give short pages.',
   ),
   REDIS_URL: optional(
     url('redis', 'rediss'),

@@ -110,8 +110,8 @@ async function timeStatements(db: Db, corpus: Corpus, times: number, random: Ran
       const room_id = room();
       const q = wordOf(1_000 + Math.floor(random() * 40_000));
       return async () => {
-        const { text, head_seq } = await search.parse(room_id, q);
-        return search.find(room_id, text, { before: head_seq + 1, limit: 21 });
+        const query = await search.parse(room_id, q);
+        return search.find(room_id, query, { before: query.head_seq + 1, limit: 21 });
       };
     },
   };

@@ -1,10 +1,12 @@
 import { newId, type RoomId, type UserId } from '../../src/protocol/ids.js';
 import type { NewMessage } from '../../src/rooms/ports.js';
 import type { Db } from '../../src/store/client.js';
+import { mergeWords, roomsBehind, writeWords } from '../../src/store/search-index.js';
 import type { Random } from '../load/random.js';
 import { ROOM_SIZES, type RoomKind, roomPicker, sentence } from './corpus.js';
 
 const BATCH = 2_000; // rows in one statement
+const ROOMS_AT_ONCE = 20;
 
 export interface Corpus {
   readonly author: UserId;
@@ -78,5 +80,21 @@ export async function fill(db: Db, corpus: Corpus, count: number, random: Random
     update room_heads h set head_seq = new.head, head_rev = new.head
     from unnest(${[...heads.keys()]}::uuid[], ${[...heads.values()]}::bigint[]) as new (room_id, head)
     where h.room_id = new.room_id`;
+  await writeAllWords(db);
   await db.unsafe('vacuum analyze messages');
+  await db.unsafe('vacuum analyze message_words');
+}
+
+/** Writes the words of all messages that have none, as the shards do beside their work. */
+export async function writeAllWords(db: Db): Promise<void> {
+  for (;;) {
+    const behind = await roomsBehind(db, ROOMS_AT_ONCE);
+    if (behind.length === 0) break;
+    await writeWords(
+      db,
+      behind.map(({ room_id }) => room_id),
+      BATCH,
+    );
+    await mergeWords(db);
+  }
 }

@@ -55,6 +55,15 @@ export const dependencies: Dashboard = {
           redAbove: 4,
         },
         {
+          title: 'Messages to index',
+          shows:
+            'Messages whose words aren’t in the index of searches yet: they are written beside the messages’ commits, and searches read these messages one by one until then.',
+          red: 'Searches of busy rooms give short pages. It shrinks by itself once fewer messages come; if it doesn’t, PostgreSQL has no CPU left.',
+          unit: 'short',
+          queries: { '{{instance}} process {{process}} {{thread}}': series('parley_search_words_waiting') },
+          redAbove: 100_000,
+        },
+        {
           title: 'Cache hits',
           shows: 'Lookups of members’ standings that needed no database.',
           red: 'Below 0.8 the working set has outgrown the cache, or a shard has just started.',

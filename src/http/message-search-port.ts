@@ -8,6 +8,8 @@ export interface ParsedQuery {
   readonly words: number;
   /** The number of the room's newest message. */
   readonly head_seq: number;
+  /** Up to this number words are indexed; above it messages are read one by one. */
+  readonly indexed_seq: number;
 }
 
 export interface MessageHit {
@@ -28,7 +30,7 @@ export interface MessageSearch {
    */
   find(
     room_id: RoomId,
-    query: string,
+    query: Pick<ParsedQuery, 'text' | 'indexed_seq'>,
     range: { readonly before: number; readonly limit: number },
   ): Promise<{ readonly hits: MessageHit[]; readonly reached: number | null }>;
 }

@@ -39,7 +39,7 @@ export function searchHandlers(ports: {
     }
     if (query.words === 0) return { status: 200, data: [], page: { has_more: false, next: null } };
     const before = Math.min(cursor ?? Number.MAX_SAFE_INTEGER, query.head_seq + 1);
-    const found = await search.find(room_id, query.text, { before, limit: limit + 1 });
+    const found = await search.find(room_id, query, { before, limit: limit + 1 });
     const hits = found.hits
       .slice(0, limit)
       .map(

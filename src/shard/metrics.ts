@@ -13,6 +13,7 @@ import type { Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { Sequencer } from '../rooms/sequencer.js';
 import type { RequestLimits } from './request-limits.js';
+import type { SearchUpkeep } from './search-upkeep.js';
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const SIZE_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 150, 200, 256];
@@ -145,8 +146,9 @@ export function shardTotals(parts: {
   readonly bus: Bus;
   readonly log: { leftOut(): number };
   readonly limits: RequestLimits;
+  readonly searchWords: SearchUpkeep;
 }): ShardTotals {
-  const { sequencer, admission, messages, writer, joins, bus, log, limits } = parts;
+  const { sequencer, admission, messages, writer, joins, bus, log, limits, searchWords } = parts;
   return {
     counters: {
       gaps_filled: [
@@ -179,6 +181,10 @@ export function shardTotals(parts: {
     gauges: {
       tracked_rooms: ['Rooms whose log a shard follows.', () => sequencer.totals.trackedRooms()],
       changes_waiting: ['Changes that wait for their commit or are in it.', () => writer.waiting()],
+      search_words_waiting: [
+        'Messages whose words aren’t in the index yet, so that searches read them one by one.',
+        searchWords.waiting,
+      ],
       bus_healthy: ['Whether entries pass between nodes, 1 or 0.', () => Number(bus.healthy())],
       bus_lag_seconds: ['How long the last entry of another node took.', () => bus.stats().lagMs / 1_000],
     },

@@ -1,60 +1,146 @@
-/**
- * Changes after which the words of messages are merged into their index. Every search reads all that waits (some 500
- * bytes a message), and a merge of fewer costs more a message.
- */
+import type { RoomId } from '../protocol/ids.js';
+import type { RoomBehind } from '../store/search-index.js';
+
+const BATCH = 250; // messages whose words are written in one statement: some 15 ms of PostgreSQL's time
+const ROOMS_MAX = 200; // in one statement
+const WITHIN_MS = 500; // after the first change, however few they are
+/** Every search reads all that isn't merged (some 500 bytes a message), and a merge of fewer costs more a message. */
 const MERGE_AT = 1_000;
-const MERGE_WITHIN_MS = 2_000; // after the first, however few they are: other shards have as many waiting
+
+/**
+ * The share of the time that is given to words: messages go first. It grows with what waits, up to all of it, so that a
+ * flood puts the words off and a lasting one doesn't put them off for ever.
+ */
+const SHARE_MIN = 0.15;
+const ALL_AT = 200_000; // messages
+
+const ROOMS_KNOWN_MAX = 100_000; // some 10 MB; those beyond are found by a look
+const LOOK_EVERY_MS = 300_000; // for rooms that nobody tells of
+const LOOK_ROOMS = 1_000; // in one look; where there are more, the next follows when these are done
+const AGAIN_MS = 1_000; // after a failure
 
 export interface SearchUpkeep {
-  /** So many messages were written or changed. */
-  changed(count: number): void;
+  /** A message of the room was written or changed. */
+  changed(room_id: RoomId): void;
+  /** Messages that wait for their words, as far as is known. */
+  waiting(): number;
   close(): void;
 }
 
 /**
- * Keeps the merging of words into the search index out of the group commit: PostgreSQL lets whoever fills the index's
- * list merge it, within his transaction, and all whose messages are in it would wait (docs/decisions/0013).
+ * Writes the words of messages, and merges them into the index of words, beside the group commit: all whose messages
+ * are in it would wait (docs/decisions/0016).
  *
- *   idle ──a change──► due in MERGE_WITHIN_MS, or at MERGE_AT changes ──► merging ──► idle, or due at once
+ *   idle ──a change──► due in WITHIN_MS ──► writing, perhaps merging ──► a pause ──► due, or idle
  *
- * @param ports.merge merges what waits
- * @param ports.report hears of its failures: what waits then goes with the next merge
+ * @param ports.writeWords writes words of rooms; tells what is left of each that it could have
+ * @param ports.mergeWords merges what is written
+ * @param ports.roomsBehind finds rooms that wait, of which nobody told: at once and then now and again. Not every shard has it
+ * @param ports.report hears of failures: what was under way then is tried again with the next
  */
 export function searchUpkeep(ports: {
-  readonly merge: () => Promise<void>;
+  readonly writeWords: (rooms: readonly RoomId[], limit: number) => Promise<RoomBehind[]>;
+  readonly mergeWords: () => Promise<void>;
+  readonly roomsBehind: ((limit: number) => Promise<RoomBehind[]>) | null;
   readonly report: (error: unknown) => void;
 }): SearchUpkeep {
+  const rooms = new Map<RoomId, number>(); // with messages that wait
   let waiting = 0;
-  let merging = false;
-  let closed = false;
+  let unmerged = 0;
+  let lookAt = ports.roomsBehind === null ? Number.POSITIVE_INFINITY : 0;
   let timer: NodeJS.Timeout | null = null;
+  let dueAt = Number.POSITIVE_INFINITY;
+  let running = false;
+  let closed = false;
 
-  async function merge(): Promise<void> {
-    if (merging || closed) return;
-    merging = true;
-    if (timer !== null) clearTimeout(timer);
-    timer = null;
-    waiting = 0;
+  function add(room_id: RoomId, count: number): void {
+    if (rooms.size >= ROOMS_KNOWN_MAX && !rooms.has(room_id)) return;
+    rooms.set(room_id, (rooms.get(room_id) ?? 0) + count);
+    waiting += count;
+  }
+
+  /** The rooms that wait longest, with no more messages than one statement is to take. */
+  function take(): RoomBehind[] {
+    const taken: RoomBehind[] = [];
+    let messages = 0;
+    for (const [room_id, behind] of rooms) {
+      if (taken.length === ROOMS_MAX || (messages > 0 && messages + behind > BATCH)) break;
+      messages += behind;
+      taken.push({ room_id, behind });
+    }
+    for (const { room_id, behind } of taken) {
+      rooms.delete(room_id);
+      waiting -= behind;
+    }
+    return taken;
+  }
+
+  async function write(): Promise<void> {
+    const taken = take();
     try {
-      await ports.merge();
+      const written = await ports.writeWords(
+        taken.map(({ room_id }) => room_id),
+        BATCH,
+      );
+      const left = new Map(written.map(({ room_id, behind }) => [room_id, behind]));
+      for (const { room_id, behind } of taken) {
+        const count = left.get(room_id) ?? behind;
+        if (count > 0) add(room_id, count);
+        unmerged += Math.max(behind - count, 0);
+      }
+    } catch (error) {
+      for (const { room_id, behind } of taken) add(room_id, behind);
+      throw error;
+    }
+  }
+
+  async function look(): Promise<void> {
+    const found = (await ports.roomsBehind?.(LOOK_ROOMS)) ?? [];
+    for (const { room_id, behind } of found) if (!rooms.has(room_id)) add(room_id, behind);
+    lookAt = found.length === LOOK_ROOMS ? Date.now() : Date.now() + LOOK_EVERY_MS;
+  }
+
+  async function turn(): Promise<void> {
+    running = true;
+    dueAt = Number.POSITIVE_INFINITY;
+    const begun = performance.now();
+    let failed = false;
+    try {
+      if (rooms.size === 0 && Date.now() >= lookAt) await look();
+      if (rooms.size > 0) await write();
+      if (unmerged >= MERGE_AT || (unmerged > 0 && rooms.size === 0)) {
+        await ports.mergeWords();
+        unmerged = 0;
+      }
     } catch (error) {
       ports.report(error);
+      failed = true;
     }
-    merging = false;
-    schedule();
+    running = false;
+    const share = Math.min(Math.max(SHARE_MIN, waiting / ALL_AT), 1);
+    const pause = (performance.now() - begun) * (1 / share - 1);
+    if (failed) due(AGAIN_MS);
+    else if (waiting >= BATCH) due(pause);
+    else if (rooms.size > 0) due(Math.max(pause, WITHIN_MS));
+    else due(Math.max(pause, lookAt - Date.now()));
   }
 
-  function schedule(): void {
-    if (merging || closed || waiting === 0) return;
-    if (waiting >= MERGE_AT) void merge();
-    else timer ??= setTimeout(merge, MERGE_WITHIN_MS);
+  /** Not later than in so many milliseconds. */
+  function due(ms: number): void {
+    const at = Date.now() + ms;
+    if (closed || running || at >= dueAt || ms === Number.POSITIVE_INFINITY) return;
+    if (timer !== null) clearTimeout(timer);
+    dueAt = at;
+    timer = setTimeout(turn, ms);
   }
 
+  due(lookAt);
   return {
-    changed(count) {
-      waiting += count;
-      schedule();
+    changed(room_id) {
+      add(room_id, 1);
+      due(WITHIN_MS);
     },
+    waiting: () => waiting,
     close() {
       closed = true;
       if (timer !== null) clearTimeout(timer);

@@ -57,7 +57,7 @@ import { advanceReadMarks } from '../store/read-marks.js';
 import { sweepRetention } from '../store/retention.js';
 import { roomStore } from '../store/room-store.js';
 import { roomById } from '../store/rooms.js';
-import { mergePendingWords } from '../store/search-index.js';
+import { mergeWords, roomsBehind, writeWords } from '../store/search-index.js';
 import { purgeSessions } from '../store/sessions.js';
 import { slowModeStore } from '../store/slow-mode.js';
 import { standingReader } from '../store/standings.js';
@@ -82,6 +82,11 @@ import { searchUpkeep } from './search-upkeep.js';
 import { connectSignals } from './signals.js';
 
 const STATS_EVERY_MS = 1_000;
+const CHANGES_WORDS: ReadonlySet<LogEvent['type']> = new Set([
+  'new_message',
+  'message_updated',
+  'message_deleted',
+]);
 
 /** Tells a request in the log: REST by the id that the client has too, frames by the front's number of the socket. */
 type RequestFields =
@@ -129,17 +134,21 @@ export async function runShard(start: ShardStart): Promise<void> {
     relay.publish(events);
     for (const { type, room_id, message } of events) {
       if (type === 'new_message') typing.sent(room_id, message.user_id as UserId);
+      if (CHANGES_WORDS.has(type)) searchWords.changed(room_id);
     }
   };
-  const upkeep = searchUpkeep({
-    ...timed({ merge: () => mergePendingWords(db) }, metrics.queried),
-    report,
-  });
-  const batch: typeof metrics.batch = (kind, size, ...times) => {
-    metrics.batch(kind, size, ...times);
-    upkeep.changed(size);
-  };
-  const writer = createBatchWriter(messagesLog, committed, report, batch);
+  const searchIndex = timed(
+    {
+      writeWords: writeWords.bind(null, db),
+      mergeWords: mergeWords.bind(null, db),
+      roomsBehind: roomsBehind.bind(null, db),
+    },
+    metrics.queried,
+  );
+  // One shard looks for all rooms of which nobody told.
+  const roomsToLookFor = shard === 0 ? searchIndex.roomsBehind : null;
+  const searchWords = searchUpkeep({ ...searchIndex, roomsBehind: roomsToLookFor, report });
+  const writer = createBatchWriter(messagesLog, committed, report, metrics.batch);
   const admission = createAdmission(timed(standingReader(db), metrics.queried));
   const slowMode = createSlowMode(slowModeStore(db), report);
   const messages = createMessageService({
@@ -408,7 +417,17 @@ export async function runShard(start: ShardStart): Promise<void> {
   }
 
   metrics.watch(
-    shardTotals({ sequencer, admission, messages, writer, joins, bus, limits, log: { leftOut } }),
+    shardTotals({
+      sequencer,
+      admission,
+      messages,
+      writer,
+      joins,
+      bus,
+      limits,
+      searchWords,
+      log: { leftOut },
+    }),
   );
 
   let databaseUp = true;
@@ -440,7 +459,7 @@ export async function runShard(start: ShardStart): Promise<void> {
   receipts.close();
   stopHousekeeping();
   stopRetention();
-  upkeep.close();
+  searchWords.close();
   sequencer.close();
   await Promise.all([bus.close(), limits.close()]);
   writer.close();

@@ -4,16 +4,18 @@ import { type Db, run, type Tx } from './client.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 
 /**
- * Search in a room's messages (migration 000006), newest first, in two steps:
+ * Search in a room's messages (migration 000019), newest first, in three steps:
  *
- *   the newest WALK_MAX of the range, one by one ──page full──► done
- *        └──not full──► by the index of words, a segment of SEGMENT numbers after the other ──page full──► done
- *                          ├──room at its end──► done
- *                          └──BUDGET_MS spent──► done, and goes on from there when asked for the next page
+ *   those whose words aren't written yet, by their content, FRESH_STEP after the other ──page full──► done
+ *        └──none left──► the next WALK_MAX, one by one ──page full──► done
+ *             └──not full──► by the index of words, a segment of SEGMENT numbers after the other ──page full──► done
+ *                              └──room at its end──► done
+ *   BUDGET_MS spent in the first or the last ──► done, and goes on from there when asked for the next page
  *
  * The index can't be read in order: all matches of a segment are fetched and sorted. Where words are frequent the
- * first step fills the page; where they aren't, a segment holds few. So neither grows with the room.
+ * second step fills the page; where they aren't, a segment holds few. So neither grows with the room.
  */
+const FRESH_STEP = 250; // messages: some six milliseconds where none matches
 export const WALK_MAX = 1_000; // messages: a millisecond or two
 const SEGMENT = 8_192; // as in the column `search`
 const SEGMENTS_AT_FIRST = 2; // in one statement; then, while that is quick, ever more
@@ -31,27 +33,41 @@ export function messageSearch(db: Db): MessageSearch {
 }
 
 async function parse(db: Db, room_id: RoomId, q: string): Promise<ParsedQuery> {
-  const [row] = await run(db<{ text: string; head_seq: number }[]>`
+  const [row] = await run(db<Omit<ParsedQuery, 'words'>[]>`
     select websearch_to_tsquery('parley', translate(${q}, '<&', '  '))::text as text,
-      coalesce((select head_seq from room_heads where room_id = ${room_id}), 0) as head_seq`);
-  const { text, head_seq } = row ?? { text: '', head_seq: 0 };
-  return { text, words: text.match(/'(?:[^']|'')*'/g)?.length ?? 0, head_seq };
+      coalesce((select head_seq from room_heads where room_id = ${room_id}), 0) as head_seq,
+      coalesce((select indexed_seq from search_progress where room_id = ${room_id}), 0) as indexed_seq`);
+  const { text, head_seq, indexed_seq } = row ?? { text: '', head_seq: 0, indexed_seq: 0 };
+  return { text, words: text.match(/'(?:[^']|'')*'/g)?.length ?? 0, head_seq, indexed_seq };
 }
 
 async function find(
   db: Db,
   room_id: RoomId,
-  query: string,
+  { text: query, indexed_seq }: Pick<ParsedQuery, 'text' | 'indexed_seq'>,
   { before, limit }: { readonly before: number; readonly limit: number },
 ): ReturnType<MessageSearch['find']> {
-  const floor = Math.max(before - WALK_MAX, 0);
-  const newest = await run(walk(db, { room_id, query, before, floor, limit }));
-  const hits = newest.map(toHit);
-  let reached = floor;
-  const begun = performance.now();
+  const hits: MessageHit[] = [];
+  let reached = before;
+  let begun = performance.now();
+  const isLate = () => performance.now() - begun > BUDGET_MS;
+
+  /** Numbers from `floor` on. */
+  const look = async (read: typeof fresh, floor: number): Promise<void> => {
+    const rows = await run(read(db, { room_id, query, before: reached, floor, limit: limit - hits.length }));
+    hits.push(...rows.map(toHit));
+    reached = floor;
+  };
+  while (hits.length < limit && reached > indexed_seq + 1) {
+    if (reached < before && isLate()) return { hits, reached };
+    await look(fresh, Math.max(reached - FRESH_STEP, indexed_seq + 1));
+  }
+  if (hits.length < limit && reached > 1) await look(walk, Math.max(reached - WALK_MAX, 1));
+  begun = performance.now();
+  const walked = reached;
   for (let segments = SEGMENTS_AT_FIRST; hits.length < limit && reached > 1; ) {
+    if (reached < walked && isLate()) return { hits, reached };
     const started = performance.now();
-    if (reached < floor && started - begun > BUDGET_MS) return { hits, reached };
     const top = Math.floor((reached - 1) / SEGMENT);
     const bottom = Math.max(0, top - segments + 1);
     const wanted = { room_id, query, before: reached, limit: limit - hits.length, bottom };
@@ -74,17 +90,33 @@ interface Wanted {
   readonly limit: number;
 }
 
+interface Range extends Wanted {
+  readonly floor: number;
+}
+
 /** `offset 0` keeps the condition on words out of the inner select, so that it is read by number. */
-export function walk(db: Db | Tx, { room_id, query, before, floor, limit }: Wanted & { floor: number }) {
+function fresh(db: Db | Tx, { room_id, query, before, floor, limit }: Range) {
   return db<HitRow[]>`
     with hits as materialized (
-      select w.id from (
-        select id, search from messages
+      select m.seq_no from (
+        select seq_no, content from messages
         where room_id = ${room_id} and seq_no < ${before} and seq_no >= ${floor} and deleted_at is null
         order by seq_no desc offset 0
+      ) m
+      where words_of(m.content) @@ ${query}::tsquery limit ${limit}
+    ) ${marked(db, room_id, query)}`;
+}
+
+export function walk(db: Db | Tx, { room_id, query, before, floor, limit }: Range) {
+  return db<HitRow[]>`
+    with hits as materialized (
+      select w.seq_no from (
+        select seq_no, search from message_words
+        where room_id = ${room_id} and seq_no < ${before} and seq_no >= ${floor}
+        order by seq_no desc offset 0
       ) w
-      where w.search @@ ${query}::tsquery limit ${limit}
-    ) ${marked(db, query)}`;
+      where w.search @@ ${query}::tsquery and w.search <> ''::tsvector limit ${limit}
+    ) ${marked(db, room_id, query)}`;
 }
 
 /**
@@ -97,15 +129,16 @@ export function lookUp(
 ) {
   return db<HitRow[]>`
     with hits as materialized (
-      select found.id from generate_series(${Math.floor((before - 1) / SEGMENT)}::bigint, ${bottom}::bigint, -1) as segment
+      select found.seq_no
+      from generate_series(${Math.floor((before - 1) / SEGMENT)}::bigint, ${bottom}::bigint, -1) as segment
       cross join lateral (
-        select id from messages
+        select seq_no from message_words
         where search @@ (${`'\u0001${room_id}/`}::text || segment || '''')::tsquery
-          and search @@ ${query}::tsquery and seq_no < ${before} and deleted_at is null
+          and search @@ ${query}::tsquery and seq_no < ${before}
         order by seq_no desc limit ${limit}
       ) found
       limit ${limit}
-    ) ${marked(db, query)}`;
+    ) ${marked(db, room_id, query)}`;
 }
 
 function limitTime(tx: Tx) {
@@ -113,12 +146,13 @@ function limitTime(tx: Tx) {
 }
 
 /** The hits with their matches between U+0001 and U+0002; what the parser would take for markup is blanked. */
-function marked(db: Db | Tx, query: string) {
+function marked(db: Db | Tx, room_id: RoomId, query: string) {
   return db`
     select ${messageColumns(db)},
       ts_headline('parley', translate(m.content, E'\x01\x02<&', '    '), ${query}::tsquery,
         E'HighlightAll=true, StartSel=\x01, StopSel=\x02') as marked
-    from hits join messages m on m.id = hits.id join users u on u.id = m.user_id
+    from hits join messages m on m.room_id = ${room_id} and m.seq_no = hits.seq_no
+      join users u on u.id = m.user_id
     order by m.seq_no desc`;
 }
 

@@ -12,8 +12,9 @@ export class UnknownSearchLanguage extends Error {
 }
 
 /**
- * Makes messages searchable in a language, where they aren't yet: builds their words and the index anew, which
- * rewrites the table and keeps everybody out of it meanwhile. For migrations, under their lock.
+ * Makes messages searchable in a language, where they aren't yet. The words that are written are dropped, and written
+ * anew beside the work of the day (store/search-index.ts): until then searches read messages one by one, and end early.
+ * For migrations, under their lock.
  *
  * @returns whether there was anything to do
  * @throws UnknownSearchLanguage; where the table isn't free within `giveUpAfterMs`
@@ -31,23 +32,11 @@ export async function applySearchLanguage(
   if (!names.includes(language)) throw new UnknownSearchLanguage(language, names);
   if (settings?.language === language) return false;
   await withShortLocks(sql, giveUpAfterMs, async (tx) => {
-    await tx`lock table messages`;
+    await tx`lock table search_progress, message_words`; // in the order of those who write words
     await tx`select set_search_language(quote_ident(${language})::regconfig)`;
-    await rebuild(tx);
+    await tx`truncate message_words`;
+    await tx`update search_progress set indexed_seq = 0 where indexed_seq > 0`;
     await tx`update search_settings set language = ${language}`;
   });
   return true;
-}
-
-/** Drops the column with its index and adds both as they were: the definition stands in the migration alone. */
-async function rebuild(tx: postgres.TransactionSql): Promise<void> {
-  const [found] = await tx<{ column: string; index: string }[]>`
-    select pg_get_expr(d.adbin, d.adrelid) as column, pg_get_indexdef('messages_search_idx'::regclass) as index
-    from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
-    where d.adrelid = 'messages'::regclass and a.attname = 'search'`;
-  if (found === undefined) throw new Error('messages has no column search');
-  await tx.unsafe(`
-    alter table messages drop column search,
-      add column search tsvector generated always as (${found.column}) stored`);
-  await tx.unsafe(found.index);
 }

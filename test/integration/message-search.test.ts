@@ -220,22 +220,47 @@ describe('a highlight', () => {
 });
 
 describe('what is written', () => {
-  test('is merged into the index of words by the server, soon after, and found before and after that', async () => {
+  test('is found at once, and its words are written and merged into their index soon after', async () => {
     const db = postgres(server.database.url, { max: 1 });
-    const pagesWaiting = async (): Promise<number> => {
-      const [row] = await db<
-        { pages: string }[]
-      >`select gin_clean_pending_list('messages_search_idx') as pages`;
-      return Number(row?.pages);
+    const room = await roomWith(['wombat', 'a wombat']);
+    expect(await found(room, 'wombat')).toEqual(['a wombat', 'wombat']);
+    await until(async () => {
+      const [row] = await db<{ done: boolean }[]>`
+        select indexed_seq = 2 as done from search_progress where room_id = ${room.id}`;
+      return row?.done;
+    }, 'the words');
+    await until(async () => {
+      const [row] = await db<{ pages: string }[]>`
+        select gin_clean_pending_list('message_words_search_idx') as pages`;
+      return row?.pages === '0';
+    }, 'the merge');
+    expect(await metric(server, 'parley_search_words_waiting')).toBe(0);
+    expect(await found(room, 'wombat')).toEqual(['a wombat', 'wombat']);
+    await db.end();
+  });
+
+  test('is found by its words of now, edited or deleted before or after they are written', async () => {
+    const db = postgres(server.database.url, { max: 1 });
+    const room = await newRoom(rest, anna);
+    const write = async (content: string) => dataOf(await rest.send(anna.token, room.id, { content }));
+    const change = async () => {
+      const [edited, deleted] = [await write('numbat one'), await write('numbat two')];
+      await until(async () => {
+        const [row] = await db<{ done: boolean }[]>`
+            select indexed_seq >= ${deleted.seq_no} as done from search_progress where room_id = ${room.id}`;
+        return row?.done;
+      }, 'the words');
+      const early = await write('numbat three');
+      for (const { id } of [edited, early]) dataOf(await rest.edit(anna.token, id, 'quokka'));
+      dataOf(await rest.deleteMessage(anna.token, deleted.id));
     };
-    const merges = () => metric(server, 'parley_database_seconds_count', 'operation="merge"');
-    const room = await roomWith(['wombat']);
-    expect(await found(room, 'wombat')).toEqual(['wombat']);
-    const merged = await merges();
-    await roomWith(['wombat again']);
-    await until(async () => (await merges()) > merged, 'the merge');
-    expect(await pagesWaiting()).toBe(0);
-    expect(await found(room, 'wombat')).toEqual(['wombat']);
+    await change();
+    expect(await found(room, 'numbat')).toEqual([]);
+    expect(await found(room, '-wallaby')).toEqual(['quokka', 'quokka']);
+    expect(await found(room, 'quokka')).toEqual(['quokka', 'quokka']);
+    const [row] = await db<{ words: number }[]>`
+      select count(*)::int as words from message_words where room_id = ${room.id} and search @@ 'numbat'`;
+    expect(row?.words).toBe(0);
     await db.end();
   });
 });

@@ -30,7 +30,7 @@ function slowSearch() {
         const answer = deferred<void>();
         asked.push(answer);
         await answer.promise;
-        return { text: "'word'", words: 1, head_seq: 1 };
+        return { text: "'word'", words: 1, head_seq: 1, indexed_seq: 1 };
       },
       find: async () => ({ hits: [], reached: null }),
     },
