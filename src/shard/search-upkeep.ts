@@ -5,7 +5,7 @@ const BATCH = 250; // messages whose words are written in one statement: some 15
 const ROOMS_MAX = 200; // in one statement
 const WITHIN_MS = 500; // after the first change, however few they are
 /** Every search reads all that isn't merged (some 500 bytes a message), and a merge of fewer costs more a message. */
-const MERGE_AT = 1_000;
+const MERGE_AT = 2_000;
 
 /**
  * The share of the time that is given to words: messages go first. It grows with what waits, up to all of it, so that a
