@@ -1,7 +1,7 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { ThreadFigures } from '../ipc/messages.js';
 
-const DELAY_RESOLUTION_MS = 10;
+const DELAY_RESOLUTION_MS = 20; // a timer wakes the thread so often, busy or not
 export const QUANTILES = ['p50', 'p99', 'max'] as const;
 const PERCENTS = [50, 99, 100];
 

@@ -50,6 +50,7 @@ export function searchUpkeep(ports: {
   let lookAt = ports.roomsBehind === null ? Number.POSITIVE_INFINITY : 0;
   let timer: NodeJS.Timeout | null = null;
   let dueAt = Number.POSITIVE_INFINITY;
+  let restUntil = 0;
   let running = false;
   let closed = false;
 
@@ -118,20 +119,21 @@ export function searchUpkeep(ports: {
     }
     running = false;
     const share = Math.min(Math.max(SHARE_MIN, waiting / ALL_AT), 1);
-    const pause = (performance.now() - begun) * (1 / share - 1);
-    if (failed) due(AGAIN_MS);
-    else if (waiting >= BATCH) due(pause);
-    else if (rooms.size > 0) due(Math.max(pause, WITHIN_MS));
-    else due(Math.max(pause, lookAt - Date.now()));
+    const pause = failed ? AGAIN_MS : (performance.now() - begun) * (1 / share - 1);
+    restUntil = Date.now() + pause;
+    if (waiting >= BATCH) due(0);
+    else if (rooms.size > 0) due(WITHIN_MS);
+    else due(lookAt - Date.now());
   }
 
-  /** Not later than in so many milliseconds. */
+  /** Not later than in so many milliseconds, or after the pause that is due to others. */
   function due(ms: number): void {
-    const at = Date.now() + ms;
-    if (closed || running || at >= dueAt || ms === Number.POSITIVE_INFINITY) return;
+    const now = Date.now();
+    const at = Math.max(now + ms, restUntil);
+    if (closed || running || at >= dueAt) return;
     if (timer !== null) clearTimeout(timer);
     dueAt = at;
-    timer = setTimeout(turn, ms);
+    timer = setTimeout(turn, at - now);
   }
 
   due(lookAt);

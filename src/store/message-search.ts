@@ -18,9 +18,8 @@ import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 const FRESH_STEP = 250; // messages: some six milliseconds where none matches
 export const WALK_MAX = 1_000; // messages: a millisecond or two
 const SEGMENT = 8_192; // as in the column `search`
-const SEGMENTS_AT_FIRST = 2; // in one statement; then, while that is quick, ever more
-const SEGMENTS_GROWTH = 4;
-const QUICK_MS = 3;
+const SEGMENTS_GROWTH = 4; // from one on, as long as it stays below STEP_MS
+const STEP_MS = 3; // a statement of several segments should take no longer
 const BUDGET_MS = 6; // of the ten in which a search answers: a phrase of frequent words could read the whole room
 const TIMEOUT_MS = 1_000; // for words that are frequent each and never meet; half of what a request may take
 
@@ -65,7 +64,7 @@ async function find(
   if (hits.length < limit && reached > 1) await look(walk, Math.max(reached - WALK_MAX, 1));
   begun = performance.now();
   const walked = reached;
-  for (let segments = SEGMENTS_AT_FIRST; hits.length < limit && reached > 1; ) {
+  for (let segments = 1; hits.length < limit && reached > 1; ) {
     if (reached < walked && isLate()) return { hits, reached };
     const started = performance.now();
     const top = Math.floor((reached - 1) / SEGMENT);
@@ -74,7 +73,8 @@ async function find(
     const [, older] = await run(db.begin((tx) => [limitTime(tx), lookUp(tx, wanted)]));
     hits.push(...older.map(toHit));
     reached = bottom * SEGMENT;
-    if (performance.now() - started < QUICK_MS) segments *= SEGMENTS_GROWTH;
+    const growth = Math.min(STEP_MS / (performance.now() - started), SEGMENTS_GROWTH);
+    segments = Math.max(1, Math.floor(segments * growth));
   }
   return { hits, reached: null };
 }
