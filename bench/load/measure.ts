@@ -18,6 +18,8 @@ import { readHeads, setScene } from './setup.js';
 export interface Subject {
   /** One for each `--url`, or that of the server which the bench started. */
   readonly origins: readonly string[];
+  /** Where the sockets go, for each of the origins. */
+  readonly socketUrls: readonly string[];
   readonly server: ServerProcess | undefined;
   readonly serverPid: number | undefined;
   readonly postgresPid: number | undefined;
@@ -111,7 +113,7 @@ export async function measure(options: LoadOptions, subject: Subject, say: Say):
   const rss = () => (subject.serverPid === undefined ? undefined : readServerRss(subject.serverPid));
   const beforeBytes = rss();
   const connectAt = clockMicros();
-  const loaders = startLoaders(loaderPlans(options, plan, scene, subject.origins));
+  const loaders = startLoaders(loaderPlans(options, plan, scene, subject.socketUrls));
   const { samples, end } = sampleMemory(subject.serverPid, loaders);
   const reached: Milestones = { startMicros: undefined, sentMicros: undefined };
   const stopProgress = tellProgress(options, reached, loaders, say);
