@@ -1,5 +1,5 @@
 /**
- * Parley beside baselines under the same loader: `npm run bench:compare -- --help`. Exit codes: 0 every system could be measured,
+ * Parley beside others under the same loader: `npm run bench:compare -- --help`. Exit codes: 0 every system could be measured,
  * 1 some run couldn't be made, 64 a mistake on the command line.
  */
 import { writeFileSync } from 'node:fs';

@@ -15,7 +15,7 @@ export interface CompareOptions {
 
 const USAGE = `npm run bench:compare -- [options]
 
-Runs the same load against Parley and baselines, in alternating rounds, and tells ratios with their spread.
+Runs the same load against Parley and others, in alternating rounds, and tells ratios with their spread.
 
   --systems A,B         of ${SYSTEMS.map((system) => system.name).join(', ')}
                         (${DEFAULT_SYSTEMS.map((system) => system.name).join(',')})
@@ -36,7 +36,7 @@ Runs the same load against Parley and baselines, in alternating rounds, and tell
   --results DIR         compare.json and compare.txt (default: a new directory in bench/results; none: no files)
   --help
 
-Baselines
+Systems
 ${SYSTEMS.map((system) => `  ${system.name.padEnd(20)}  ${system.about}`).join('\n')}
 
 centrifugo and tinode are looked for as CENTRIFUGO, and TINODE and TINODE_DB (environment), on PATH, in ~/.cache/parley; else they are
