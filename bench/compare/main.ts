@@ -1,5 +1,5 @@
 /**
- * Parley beside baselines under the same loader: `npm run bench:compare -- --help`. Exit codes: 0 every system could be measured,
+ * Parley beside others under the same loader: `npm run bench:compare -- --help`. Exit codes: 0 every system could be measured,
  * 1 some run couldn't be made, 64 a mistake on the command line.
  */
 import { writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { runLoad } from '../load/run.js';
 import { say } from '../load/terminal.js';
 import { UsageError } from '../load/usage.js';
 import type { FixedRun, FoundRate } from './comparison.js';
+import { buildPeer } from './go-peers.js';
 import { type CompareOptions, parseCompareOptions, usage } from './options.js';
 import { orderOfRound, type System } from './systems.js';
 import { formatComparison } from './table.js';
@@ -22,9 +23,6 @@ const EXIT_USAGE = 64;
 function optionsFor(options: CompareOptions, system: System, rate: number): LoadOptions {
   return { ...options.load, rate, dialect: system.dialect, serverEntry: system.entry };
 }
-
-/** Order is a promise of Parley's; of the baselines only the speed is asked. */
-const orderMatters = (system: System) => system.entry === undefined;
 
 async function fixedRun(
   options: CompareOptions,
@@ -39,7 +37,7 @@ async function fixedRun(
       round,
       system: system.name,
       rate,
-      keptUp: keptUp(result, orderMatters(system)),
+      keptUp: keptUp(result, system.isOrdered),
       loaderBound: isLoaderBound(result),
       result,
     };
@@ -56,12 +54,28 @@ async function search(
   from: number,
 ): Promise<FoundRate> {
   say(`round ${round + 1}: highest rate of ${system.name}`);
-  const { highest, steps } = await runRamp(optionsFor(options, system, from), say, orderMatters(system));
+  const { highest, steps } = await runRamp(optionsFor(options, system, from), say, system.isOrdered);
   const best = steps.find((step) => step.rate === highest)?.outcome?.result;
   return { round, system: system.name, highest, loaderBound: best !== undefined && isLoaderBound(best) };
 }
 
-async function compare(options: CompareOptions): Promise<boolean> {
+/** Those that can be started: what has to be built is, and what can't be is told. */
+function available(systems: readonly System[]): System[] {
+  return systems.filter(({ name, peer }) => {
+    if (peer === undefined) return true;
+    try {
+      buildPeer(peer, say);
+      return true;
+    } catch (error) {
+      say(`without ${name}: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
+    }
+  });
+}
+
+/** @returns whether all that was asked for could be measured. */
+async function compare(asked: CompareOptions): Promise<boolean> {
+  const options = { ...asked, systems: available(asked.systems) };
   const startedAt = new Date().toISOString();
   const fixed: FixedRun[] = [];
   const found: FoundRate[] = [];
@@ -93,7 +107,7 @@ async function compare(options: CompareOptions): Promise<boolean> {
     writeFileSync(join(directory, 'compare.txt'), `${table}\n`);
     console.log(`\nfiles in ${directory}`);
   }
-  return fixed.every((run) => run.result !== undefined);
+  return options.systems.length === asked.systems.length && fixed.every((run) => run.result !== undefined);
 }
 
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 import { type LoadOptions, parseOptions } from '../load/options.js';
 import { argumentsOf, readTokens, real, text, UsageError, whole } from '../load/usage.js';
-import { SYSTEMS, type System } from './systems.js';
+import { DEFAULT_SYSTEMS, SYSTEMS, type System } from './systems.js';
 
 export interface CompareOptions {
   readonly systems: readonly System[];
@@ -15,9 +15,10 @@ export interface CompareOptions {
 
 const USAGE = `npm run bench:compare -- [options]
 
-Runs the same load against Parley and baselines, in alternating rounds, and tells ratios with their spread.
+Runs the same load against Parley and others, in alternating rounds, and tells ratios with their spread.
 
-  --systems A,B         of ${SYSTEMS.map((system) => system.name).join(', ')} (all)
+  --systems A,B         of ${SYSTEMS.map((system) => system.name).join(', ')}
+                        (${DEFAULT_SYSTEMS.map((system) => system.name).join(',')})
   --rounds N            (3)
   --rates N,N           fixed rates to measure (1000,2000,4000)
   --ramp-from N         first rate of the search for the highest rate with p99 below the limit (2000)
@@ -35,8 +36,11 @@ Runs the same load against Parley and baselines, in alternating rounds, and tell
   --results DIR         compare.json and compare.txt (default: a new directory in bench/results; none: no files)
   --help
 
-Baselines
-${SYSTEMS.map((system) => `  ${system.name.padEnd(20)}  ${system.about}`).join('\n')}`;
+Systems
+${SYSTEMS.map((system) => `  ${system.name.padEnd(20)}  ${system.about}`).join('\n')}
+
+centrifugo and tinode are looked for as CENTRIFUGO, and TINODE and TINODE_DB (environment), on PATH, in ~/.cache/parley; else they are
+built there with Go. One that isn't there and can't be built is left out.`;
 
 export function usage(): string {
   return USAGE;
@@ -58,7 +62,7 @@ const LOAD_TOKENS = {
 
 const TOKENS = {
   ...LOAD_TOKENS,
-  systems: text(SYSTEMS.map((system) => system.name).join(',')),
+  systems: text(DEFAULT_SYSTEMS.map((system) => system.name).join(',')),
   rounds: text('3'),
   rates: text('1000,2000,4000'),
   'ramp-from': text('2000'),

@@ -79,6 +79,8 @@ export interface Checker {
   closeStream(stream: Stream, head: RoomHead): void;
   /** Compares an acknowledgement with what was delivered, at the end of the run. */
   checkAck(ledger: RoomLedger, key: number, seqNo: number, rev: number, head: RoomHead): void;
+  /** The same for one that doesn't tell a number: the message must have been delivered. */
+  checkUnnumberedAck(ledger: RoomLedger, key: number): void;
 }
 
 /** A ledger's first size in messages; it doubles as needed. */
@@ -255,6 +257,15 @@ export function createChecker(): Checker {
       faults.add('ack_contradicted', () => `${which()}, but delivered with another rev`);
   }
 
+  const deliveredKeys = new WeakMap<RoomLedger, ReadonlySet<number>>();
+
+  function checkUnnumberedAck(ledger: RoomLedger, key: number): void {
+    const keys = deliveredKeys.get(ledger) ?? new Set(ledger.keys);
+    deliveredKeys.set(ledger, keys);
+    if (keys.has(key)) return;
+    faults.add('acked_not_delivered', () => `${describeKey(key)} in room ${ledger.roomId}`);
+  }
+
   return {
     counts,
     faults,
@@ -282,5 +293,6 @@ export function createChecker(): Checker {
       missingBelow(stream.rev, head.headRev) === 0,
     closeStream,
     checkAck,
+    checkUnnumberedAck,
   };
 }

@@ -1,6 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { REF_BASE, sentAt, uuidTail, uuidWorker } from './frame-layout.js';
-import type { FrameScan, ScannedFrame } from './frame-scan.js';
+import { type FrameScan, type ScannedFrame, SENDER_ITSELF, UNNUMBERED } from './frame-scan.js';
 import { scanJsonFrame } from './frame-scan-json.js';
 import { scanMsgpackFrame } from './frame-scan-msgpack.js';
 
@@ -64,9 +64,26 @@ export function parseFrame(encoding: Encoding, bytes: Buffer, start: number, end
   };
 }
 
+/** How frames are read: those that matter by a scan, what it leaves over in full. */
+export interface FrameReader {
+  readonly scan: FrameScan;
+  /** Parses the frame in `bytes[start, end)`. @throws when it is malformed. */
+  parse(bytes: Buffer, start: number, end: number): ParsedFrame;
+}
+
 /** The scanner for an encoding. */
 export function scannerFor(encoding: Encoding): FrameScan {
   return encoding === 'json' ? scanJsonFrame : scanMsgpackFrame;
+}
+
+const READERS: Readonly<Record<Encoding, FrameReader>> = {
+  json: { scan: scanJsonFrame, parse: (bytes, start, end) => parseFrame('json', bytes, start, end) },
+  msgpack: { scan: scanMsgpackFrame, parse: (bytes, start, end) => parseFrame('msgpack', bytes, start, end) },
+};
+
+/** Reads Parley's frames in an encoding. */
+export function frameReader(encoding: Encoding): FrameReader {
+  return READERS[encoding];
 }
 
 function uuidFields(id: string | undefined): { tail: number; worker: number } {
@@ -97,11 +114,13 @@ export function scanOfParsed(frame: ParsedFrame, out: ScannedFrame): boolean {
     out.sentAtMicros = sentAt(content, 0, content.length);
   } else if (frame.type === 'message_ack') {
     const id = uuidFields(asString(frame.payload.id));
+    const number = numberOfRef(frame.ref);
     out.kind = 'message_ack';
-    out.rev = asNumber(frame.payload.rev) ?? -1;
-    out.seqNo = asNumber(frame.payload.seq_no) ?? -1;
-    out.idTail = id.tail;
-    out.idWorker = id.worker;
+    out.rev = asNumber(frame.payload.rev) ?? UNNUMBERED;
+    out.seqNo = asNumber(frame.payload.seq_no) ?? UNNUMBERED;
+    // Other protocols name a message by the request's number alone, and tell nobody but its sender.
+    out.idTail = frame.payload.id === undefined && number !== undefined ? number : id.tail;
+    out.idWorker = frame.payload.id === undefined ? SENDER_ITSELF : id.worker;
     out.sentAtMicros = -1;
   } else {
     return false;

@@ -1,5 +1,5 @@
 import type { Faults } from './faults.js';
-import { type Encoding, type ParsedFrame, parseFrame, scannerFor, scanOfParsed } from './frame-read.js';
+import { type FrameReader, type ParsedFrame, scanOfParsed } from './frame-read.js';
 import { emptyScan, type ScannedFrame } from './frame-scan.js';
 
 /** How many deliveries and acks were read by the scanner, and how many by the full parse. */
@@ -33,17 +33,16 @@ function differs(one: ScannedFrame, other: ScannedFrame): boolean {
 
 /** @returns a function that takes each message of a socket as a range of bytes. */
 export function createFrameReceiver(
-  encoding: Encoding,
+  { scan, parse }: FrameReader,
   counts: ReceiverCounts,
   faults: Faults,
   handlers: FrameHandlers,
 ): (bytes: Buffer, start: number, end: number) => void {
-  const scan = scannerFor(encoding);
   const found = emptyScan();
   const whole = emptyScan();
 
   function verify(bytes: Buffer, start: number, end: number): void {
-    if (scanOfParsed(parseFrame(encoding, bytes, start, end), whole) && !differs(found, whole)) return;
+    if (scanOfParsed(parse(bytes, start, end), whole) && !differs(found, whole)) return;
     faults.add(
       'scan_mismatch',
       () => `the bench misread ${bytes.toString('latin1', start, Math.min(end, start + 300))}`,
@@ -59,7 +58,7 @@ export function createFrameReceiver(
     }
     let frame: ParsedFrame;
     try {
-      frame = parseFrame(encoding, bytes, start, end);
+      frame = parse(bytes, start, end);
     } catch (error) {
       handlers.unhandled(`${String(error)}: ${bytes.toString('latin1', start, Math.min(end, start + 200))}`);
       return;

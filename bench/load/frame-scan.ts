@@ -10,6 +10,12 @@
  */
 import { sentAt, uuidTail, uuidWorker } from './frame-layout.js';
 
+/** Instead of a worker, in an ack without the message's id: whoever it came to had sent the message. */
+export const SENDER_ITSELF = -1;
+
+/** Instead of seq_no and rev, in an ack that doesn't tell them. */
+export const UNNUMBERED = -1;
+
 /** What a scan found; one object is reused for all frames. */
 export interface ScannedFrame {
   kind: 'new_message' | 'message_ack';
@@ -67,7 +73,8 @@ export const FIELD = {
 } as const;
 export type Field = 0 | (typeof FIELD)[keyof typeof FIELD];
 
-function bytesOf(text: string): Uint8Array {
+/** ASCII text as bytes, to be compared with. */
+export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 

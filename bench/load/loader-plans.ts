@@ -1,4 +1,3 @@
-import { dialectOf } from './dialect.js';
 import type { LoaderPlan } from './messages.js';
 import type { LoadOptions } from './options.js';
 import type { LoadPlan } from './plan.js';
@@ -30,17 +29,16 @@ export function checkDescriptors(options: LoadOptions): void {
   }
 }
 
-/** What each loader process must know. @param origins of the servers, in the order of the plan's targets. */
+/** What each loader process must know. @param socketUrls of the servers, in the order of the plan's targets. */
 export function loaderPlans(
   options: LoadOptions,
   plan: LoadPlan,
   scene: Scene,
-  origins: readonly string[],
+  socketUrls: readonly string[],
 ): LoaderPlan[] {
-  const { path } = dialectOf(options.dialect);
-  const targets = origins.map((origin) => {
-    const { hostname, port } = new URL(origin);
-    return { host: hostname, port: Number(port || 80), path };
+  const targets = socketUrls.map((url) => {
+    const { hostname, port, pathname, search } = new URL(url);
+    return { host: hostname, port: Number(port || 80), path: pathname + search };
   });
   const salt = Math.floor(Math.random() * 0x1000);
   const loaderOf = new Map(plan.sockets.map((socket) => [socket.index, socket.loader]));

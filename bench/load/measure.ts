@@ -8,6 +8,7 @@ import type { LoadOptions } from './options.js';
 import { planLoad } from './plan.js';
 import { readServerRss } from './proc-files.js';
 import { type UsageReport, type UsageWatch, watchUsage } from './proc-stats.js';
+import { type Milestones, type ProgressBar, stageAt } from './progress.js';
 import { createRestClient } from './rest-client.js';
 import type { ServerMemory } from './result.js';
 import type { ServerProcess } from './server-process.js';
@@ -17,13 +18,15 @@ import { readHeads, setScene } from './setup.js';
 export interface Subject {
   /** One for each `--url`, or that of the server which the bench started. */
   readonly origins: readonly string[];
+  /** Where the sockets go, for each of the origins. */
+  readonly socketUrls: readonly string[];
   readonly server: ServerProcess | undefined;
   readonly serverPid: number | undefined;
   readonly postgresPid: number | undefined;
 }
 
-/** Tells what goes on; a `passing` line may be overwritten by the next. */
-export type Say = (text: string, passing?: boolean) => void;
+/** Tells what goes on; a line with a bar passes, and the next one may take its place. */
+export type Say = (text: string, bar?: ProgressBar) => void;
 
 export interface Measured {
   readonly reports: readonly LoaderReport[];
@@ -38,17 +41,18 @@ const PROGRESS_MS = 1_000;
 
 const MEMORY_SAMPLE_MS = 500;
 
-/** Tells the rates of the last second, a line each second. @returns how to end it. */
-function tellProgress(loaders: Loaders, say: Say): () => void {
+/** Tells the stage and the rates of the last second, a line each second. @returns how to end it. */
+function tellProgress(options: LoadOptions, reached: Milestones, loaders: Loaders, say: Say): () => void {
   let last = loaders.progress();
   const timer = setInterval(() => {
     const now = loaders.progress();
     const rate = (pick: (progress: typeof now) => number) =>
-      `${Math.round(((pick(now) - pick(last)) * 1_000) / PROGRESS_MS)}/s`;
+      Math.round(((pick(now) - pick(last)) * 1_000) / PROGRESS_MS);
+    const ackedPerSecond = rate(({ acked }) => acked);
     say(
-      `  ${now.joined} sockets, sent ${rate(({ sent }) => sent)}, acknowledged ${rate(({ acked }) => acked)}, ` +
-        `delivered ${rate(({ deliveries }) => deliveries)}, ${now.sent - now.acked} unanswered`,
-      true,
+      `  ${now.joined} sockets, sent ${rate(({ sent }) => sent)}/s, acknowledged ${ackedPerSecond}/s, ` +
+        `delivered ${rate(({ deliveries }) => deliveries)}/s, ${now.sent - now.acked} unanswered`,
+      { ...stageAt(options, reached, now.joined, clockMicros()), ackedPerSecond },
     );
     last = now;
   }, PROGRESS_MS);
@@ -56,8 +60,12 @@ function tellProgress(loaders: Loaders, say: Say): () => void {
 }
 
 /** Sends the schedule, watching what the server uses in the measured window. */
-async function drive(options: LoadOptions, loaders: Loaders, subject: Subject): Promise<UsageReport> {
-  const startMicros = clockMicros() + LEAD_MICROS;
+async function drive(
+  options: LoadOptions,
+  loaders: Loaders,
+  subject: Subject,
+  startMicros: number,
+): Promise<UsageReport> {
   const sent = loaders.send(startMicros);
   const untilMicros = (micros: number) => sleep(Math.max(0, (micros - clockMicros()) / 1_000));
   const fromMicros = startMicros + options.warmupSeconds * 1_000_000;
@@ -105,16 +113,19 @@ export async function measure(options: LoadOptions, subject: Subject, say: Say):
   const rss = () => (subject.serverPid === undefined ? undefined : readServerRss(subject.serverPid));
   const beforeBytes = rss();
   const connectAt = clockMicros();
-  const loaders = startLoaders(loaderPlans(options, plan, scene, subject.origins));
+  const loaders = startLoaders(loaderPlans(options, plan, scene, subject.socketUrls));
   const { samples, end } = sampleMemory(subject.serverPid, loaders);
-  const stopProgress = tellProgress(loaders, say);
+  const reached: Milestones = { startMicros: undefined, sentMicros: undefined };
+  const stopProgress = tellProgress(options, reached, loaders, say);
 
   async function work(): Promise<Measured> {
     await loaders.ready;
     end();
     say(`${options.connections} sockets joined in ${since(connectAt)}`);
     const joinedBytes = rss();
-    const usage = await drive(options, loaders, subject);
+    reached.startMicros = clockMicros() + LEAD_MICROS;
+    const usage = await drive(options, loaders, subject, reached.startMicros);
+    reached.sentMicros = clockMicros();
     const settledBytes = rss();
     say('sent; waiting for the last deliveries');
     const reports = await loaders.finish(await readHeads(rest, plan, scene));

@@ -1,3 +1,4 @@
+import { dialectOf } from './dialects.js';
 import { contentPrefix, messageIdWriter, REF_BASE } from './frame-layout.js';
 import { encodeFrame } from './frame-read.js';
 import type { LoaderPlan } from './messages.js';
@@ -35,6 +36,7 @@ export function createMessageWriter(
   sessions: readonly Session[],
 ): (number: number, dueMicros: number) => number {
   const senders = sendersOf(plan, sessions);
+  const dialect = dialectOf(plan.dialect);
   const idOf = messageIdWriter(plan.loader, plan.salt);
   const text = filler(plan.payloadBytes - contentPrefix(0).length, seededRandom(plan.seed));
 
@@ -55,10 +57,7 @@ export function createMessageWriter(
     const content = contentPrefix(dueMicros) + text;
     const ref = REF_BASE + number;
     if (sender.session.encoding === 'json') {
-      sender.session.send(
-        number,
-        `{"type":"send_message","room_id":"${room.id}","ref":${ref},"payload":{"id":"${id}","content":"${content}"}}`,
-      );
+      sender.session.send(number, dialect.message({ roomId: room.id, number, ref, id, content }));
     } else {
       sender.session.send(
         number,

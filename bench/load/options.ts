@@ -19,8 +19,8 @@ export type EncodingChoice = (typeof ENCODINGS)[number];
 export const SHAPES = ['even', 'many-small', 'few-large', 'one-huge', 'zipf'] as const;
 export type Shape = (typeof SHAPES)[number];
 
-/** How frames are wrapped on the wire. */
-export const DIALECTS = ['parley', 'socket.io'] as const;
+/** What is spoken on the wire. */
+export const DIALECTS = ['parley', 'socket.io', 'centrifugo', 'tinode'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
 /** Everything a run can be told. Units stand in the names. */
@@ -197,12 +197,14 @@ export function parseOptions(argv: readonly string[]): LoadOptions | undefined {
   const dialect = oneOf('dialect', given.dialect, DIALECTS);
   const encoding = oneOf('encoding', given.encoding, ENCODINGS);
   const cutsPerSecond = real('jitter', given.jitter, 0, 1_000_000);
-  if (dialect !== 'parley' && (encoding !== 'json' || cutsPerSecond > 0 || given.storm)) {
+  const layout = readLayout(given);
+  const comesBack = cutsPerSecond > 0 || given.storm || layout.slowReaders > 0;
+  if (dialect !== 'parley' && (encoding !== 'json' || comesBack)) {
     throw new UsageError(`--dialect ${dialect} has neither MessagePack nor resuming`);
   }
   if (given.idle && given.ramp) throw new UsageError('--idle sends nothing: there is no rate to --ramp');
   return {
-    ...readLayout(given),
+    ...layout,
     urls: readUrls(given),
     serverEntry: given['server-entry'],
     databaseUrl: given['database-url'],

@@ -1,5 +1,6 @@
 /** A run from beginning to end: server, measuring, judging, files. */
 
+import { dialectOf } from './dialects.js';
 import { checkDescriptors } from './loader-plans.js';
 import { readMachineFacts } from './machine.js';
 import { measure, type Say, type Subject } from './measure.js';
@@ -12,8 +13,11 @@ async function findSubject(options: LoadOptions, server: ServerProcess | undefin
   const serverPid = server?.pid ?? options.serverPid;
   const dataDir = server?.dataDir ?? (serverPid === undefined ? undefined : await dataDirOf(serverPid));
   const found = dataDir === undefined ? undefined : await findPostmaster(dataDir);
+  const origins = server === undefined ? options.urls.map((url) => new URL(url).origin) : [server.origin];
+  const { path } = dialectOf(options.dialect);
   return {
-    origins: server === undefined ? options.urls.map((url) => new URL(url).origin) : [server.origin],
+    origins,
+    socketUrls: server?.socketUrl === undefined ? origins.map((origin) => origin + path) : [server.socketUrl],
     server,
     serverPid,
     postgresPid: options.postgresPid ?? found,

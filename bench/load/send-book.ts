@@ -1,11 +1,12 @@
 /** What became of each message that this loader sent: outstanding → acknowledged | refused. */
 import type { Checker, RoomHead, RoomLedger } from './checker.js';
 import { messageKey } from './frame-layout.js';
+import { UNNUMBERED } from './frame-scan.js';
 
 export interface SendBook {
   readonly totals: { sent: number; acked: number; refused: number };
   sent(number: number, room: number): void;
-  /** @returns false if the message wasn't outstanding; the fault is noted. */
+  /** @param seqNo UNNUMBERED: the acknowledgement doesn't tell. @returns false if the message wasn't outstanding; the fault is noted. */
   acked(number: number, seqNo: number, rev: number): boolean;
   refused(number: number): void;
   outstanding(): number;
@@ -13,10 +14,11 @@ export interface SendBook {
   close(ledgers: readonly (RoomLedger | undefined)[], heads: readonly RoomHead[]): void;
 }
 
-/** In `seqNos`: nothing sent yet, no answer yet, refused. Real numbers are 1 and up. */
+/** In `seqNos`: nothing sent yet, no answer yet, refused, acknowledged without a number. Real numbers are 1 and up. */
 const UNSENT = 0;
 const OUTSTANDING = -1;
 const REFUSED = -2;
+const ACKED_UNNUMBERED = -3;
 
 /** @param total how many messages the loader may send. */
 export function createSendBook(loader: number, total: number, checker: Checker): SendBook {
@@ -32,6 +34,8 @@ export function createSendBook(loader: number, total: number, checker: Checker):
         'ack_missing',
         () => `message ${number} of loader ${loader}: neither acknowledged nor refused`,
       );
+    } else if (seqNo === ACKED_UNNUMBERED && ledger !== undefined) {
+      checker.checkUnnumberedAck(ledger, messageKey(loader, number));
     } else if (seqNo > 0 && ledger !== undefined && head !== undefined) {
       checker.checkAck(ledger, messageKey(loader, number), seqNo, revs[number] as number, head);
     }
@@ -52,7 +56,7 @@ export function createSendBook(loader: number, total: number, checker: Checker):
         );
         return false;
       }
-      seqNos[number] = seqNo;
+      seqNos[number] = seqNo === UNNUMBERED ? ACKED_UNNUMBERED : seqNo;
       revs[number] = rev;
       totals.acked += 1;
       return true;

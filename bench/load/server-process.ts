@@ -6,13 +6,15 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { sleep } from './clock.js';
-import { asMembers, asNumber } from './frame-read.js';
+import { asMembers, asNumber, asString } from './frame-read.js';
 import { findPostmaster } from './postgres-process.js';
 import { readStat } from './proc-files.js';
 
 export interface ServerProcess {
   readonly pid: number;
   readonly origin: string;
+  /** Where the sockets go, if not to the origin. */
+  readonly socketUrl: string | undefined;
   readonly metricsPort: number | undefined;
   readonly dataDir: string;
   /** Log lines at level warn or above. */
@@ -119,14 +121,19 @@ export async function startServer(
   }
   createInterface({ input: child.stderr }).on('line', keep);
 
-  const listening = new Promise<{ port: number; metricsPort: number | undefined }>((resolve) => {
+  interface Listening {
+    readonly port: number;
+    readonly metricsPort: number | undefined;
+    readonly socketUrl: string | undefined;
+  }
+  const listening = new Promise<Listening>((resolve) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       keep(line);
       const log = parseLine(line);
       if (isWarning(log.level)) warnings += 1;
       const port = asNumber(log.port);
       if (log.event === 'listening' && port !== undefined) {
-        resolve({ port, metricsPort: asNumber(log.metrics_port) });
+        resolve({ port, metricsPort: asNumber(log.metrics_port), socketUrl: asString(log.socket_url) });
       }
     });
   });
@@ -152,6 +159,7 @@ export async function startServer(
   return {
     pid: child.pid ?? 0,
     origin: `http://127.0.0.1:${started.port}`,
+    socketUrl: started.socketUrl,
     metricsPort: started.metricsPort,
     dataDir,
     warnings: () => warnings,

@@ -93,7 +93,7 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       isLive: () => isLive,
       send(number, frame) {
         if (host.comesBack) unanswered.set(number, frame);
-        if (isLive) put(number, frame);
+        if (isLive) client.send(opcode, frame);
       },
       cut(pauseMs) {
         client.cut();
@@ -106,13 +106,11 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       },
     };
 
-    function put(number: number, frame: string | Uint8Array): void {
-      client.send(opcode, typeof frame === 'string' ? dialect.wrap(frame, number) : frame);
-    }
-
     function send(frame: Members): void {
-      const encoded = encodeFrame(plan.encoding, frame);
-      client.send(opcode, typeof encoded === 'string' ? dialect.wrap(encoded) : encoded);
+      client.send(
+        opcode,
+        plan.encoding === 'json' ? dialect.control(frame) : encodeFrame(plan.encoding, frame),
+      );
     }
 
     function connect(): void {
@@ -120,7 +118,9 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       if (target === undefined) throw new RangeError(`no server ${plan.target}`);
       const subprotocol = dialect.subprotocol(plan.encoding);
       client = openWebSocket(target, subprotocol, plan.token, plan.localAddress, {
-        open: () => undefined,
+        open: () => {
+          for (const text of dialect.opening(plan.token)) client.send(OPCODE.text, text);
+        },
         message: receive,
         closed,
       });
@@ -153,17 +153,20 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
     const unhandled = (what: string) =>
       checker.faults.add('unhandled_frame', () => `socket ${plan.index}: ${what.slice(0, 300)}`);
 
-    const accept = createFrameReceiver(plan.encoding, host.receiverCounts, checker.faults, {
+    const accept = createFrameReceiver(dialect.reader(plan.encoding), host.receiverCounts, checker.faults, {
       traffic,
       other,
       unhandled,
     });
 
     function receive(bytes: Buffer, start: number, end: number): void {
-      const frame = dialect.unwrap(bytes, start, end, plan.token);
-      if (frame.kind === 'frame') accept(bytes, frame.start, frame.end);
-      else if (frame.reply !== undefined) client.send(OPCODE.text, frame.reply);
-      else if (frame.kind === 'refused') unhandled(bytes.toString('latin1', start, end));
+      for (let at = start; at < end; ) {
+        const piece = dialect.unwrap(bytes, at, end, plan.token);
+        at = piece.next;
+        if (piece.kind === 'frame') accept(bytes, piece.start, piece.end);
+        else if (piece.reply !== undefined) client.send(OPCODE.text, piece.reply);
+        else if (piece.kind === 'refused') unhandled(bytes.toString('latin1', start, end));
+      }
     }
 
     function traffic(frame: ScannedFrame): void {
@@ -187,7 +190,7 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       if (wasLive) {
         host.resumed(clockMicros() - backSince);
         backSince = 0;
-        for (const [number, frame] of unanswered) put(number, frame);
+        for (const frame of unanswered.values()) client.send(opcode, frame);
       } else {
         wasLive = true;
         resolve(session);

@@ -48,7 +48,7 @@ Server
   --server-processes N  the server it starts serves from N processes on one port (1)
   --server-pid N        with --url: the server process to watch in /proc
   --postgres-pid N      the postmaster to watch in /proc (default: found in the server's DATA_DIR)
-  --dialect X           parley | socket.io: how frames are wrapped (for the baselines of bench/compare) (parley)
+  --dialect X           parley | socket.io | centrifugo | tinode: what is spoken (for the others of bench/compare) (parley)
 
 Results
   --results DIR         result.json, ack.hgrm, delivery.hgrm, report.html (default: a new one in bench/results; none: no files)

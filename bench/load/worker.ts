@@ -6,8 +6,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createChecker, type RoomHead, type RoomLedger } from './checker.js';
 import { clockMicros, sleep } from './clock.js';
-import { dialectOf } from './dialect.js';
+import { dialectOf } from './dialects.js';
 import { disturb } from './disturbance.js';
+import { SENDER_ITSELF } from './frame-scan.js';
 import { createMessageWriter } from './message-writer.js';
 import type { FromLoader, LoaderPlan, LoaderReport, ToLoader } from './messages.js';
 import { createMeter, type Meter } from './meter.js';
@@ -122,7 +123,8 @@ function createLoader(plan: LoaderPlan) {
     },
     resumed: (micros) => running?.meter.resumed(micros),
     acked(frame) {
-      if (running === undefined || frame.idWorker !== plan.loader) return;
+      if (running === undefined) return;
+      if (frame.idWorker !== plan.loader && frame.idWorker !== SENDER_ITSELF) return;
       if (!running.book.acked(frame.idTail, frame.seqNo, frame.rev)) return;
       running.meter.acked(dueAt(running.schedule, frame.idTail), clockMicros());
     },

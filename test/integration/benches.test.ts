@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onPath } from '../../bench/k6/k6-binary.js';
+import { onPath } from '../../bench/load/go-binary.js';
 import type { LoadResult } from '../../bench/load/result.js';
 import { runBench } from '../helpers/bench.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';

@@ -3,7 +3,7 @@ import { type Figures, formatOutcomes, judge } from '../../bench/autocannon/outc
 import { API_MARKS, type Suite } from '../../bench/autocannon/suites.js';
 import { ratioOf, spreadOf } from '../../bench/compare/comparison.js';
 import { parseCompareOptions } from '../../bench/compare/options.js';
-import { orderOfRound, SYSTEMS } from '../../bench/compare/systems.js';
+import { DEFAULT_SYSTEMS, orderOfRound, SYSTEMS } from '../../bench/compare/systems.js';
 import { formatComparison } from '../../bench/compare/table.js';
 import { startWalk } from '../../bench/k6/scripts/walk.js';
 import { formatSummary, readSummary } from '../../bench/k6/summary-table.js';
@@ -29,7 +29,7 @@ describe('a comparison', () => {
   });
 
   it('begins each round with another system', () => {
-    const firsts = [0, 1, 2, 3, 4].map((round) => orderOfRound(SYSTEMS, round)[0]?.name);
+    const firsts = [0, 1, 2, 3, 4].map((round) => orderOfRound(DEFAULT_SYSTEMS, round)[0]?.name);
     expect(firsts).toEqual(['parley', 'bare', 'socketio-insert', 'socketio-redis', 'parley']);
     expect(orderOfRound(SYSTEMS, 2)).toHaveLength(SYSTEMS.length);
   });
@@ -55,6 +55,18 @@ describe('a comparison', () => {
   it('hands the load on, and says what is wrong with an option', () => {
     const options = parseCompareOptions(['--connections', '50', '--rooms', '5', '--rates', '', '--no-ramp']);
     expect(options).toMatchObject({ rates: [], rampFrom: undefined, load: { connections: 50, rooms: 5 } });
+    expect(options?.systems.map((system) => system.name)).toEqual([
+      'parley',
+      'bare',
+      'socketio-insert',
+      'socketio-redis',
+    ]);
+    const peers = parseCompareOptions(['--systems', 'parley,centrifugo,tinode'])?.systems;
+    expect(peers?.map(({ dialect, isOrdered }) => [dialect, isOrdered])).toEqual([
+      ['parley', true],
+      ['centrifugo', true],
+      ['tinode', true],
+    ]);
     for (const argv of [
       ['--systems', 'ably'],
       ['--rates', 'x'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createChecker } from '../../bench/load/checker.js';
-import { dialectOf } from '../../bench/load/dialect.js';
+import { dialectOf } from '../../bench/load/dialects.js';
 import { contentPrefix, messageIdWriter, messageKey } from '../../bench/load/frame-layout.js';
 import { idTailOf, type Members } from '../../bench/load/frame-read.js';
 import { emptyScan } from '../../bench/load/frame-scan.js';
@@ -60,8 +60,9 @@ describe('the dialect of Socket.IO', () => {
   });
 
   it('asks for an acknowledgement of a message and of nothing else', () => {
-    expect(dialect.wrap('{}', 12)).toBe('4212["frame",{}]');
-    expect(dialect.wrap('{}')).toBe('42["frame",{}]');
+    const text = dialect.message({ roomId: ROOM, number: 12, ref: 1_000_000_012, id: 'i', content: 'c' });
+    expect(text).toMatch(/^4212\["frame",\{"type":"send_message",.*\}\]$/);
+    expect(dialect.control({ type: 'x' })).toBe('42["frame",{"type":"x"}]');
   });
 });
 
