@@ -68,6 +68,7 @@ async function benchSearches(url: string): Promise<void> {
   const cpu = await backendClock(db);
   console.log('\n| room | query | p50 ms | p99 ms | CPU p50 | CPU p99 | hits | % ended early |');
   console.log('| --- | --- | --: | --: | --: | --: | --: | --: |');
+  const all: number[] = [];
   for (const { kind } of ROOM_SIZES) {
     for (const query of QUERY_KINDS) {
       const wall: number[] = [];
@@ -84,12 +85,15 @@ async function benchSearches(url: string): Promise<void> {
         wall.push(performance.now() - from);
         busy.push(cpu() - busyFrom);
       }
+      all.push(...wall);
       const figures = [...quantiles(wall), ...quantiles(busy), hits / searches, (100 * early) / searches].map(
         (each) => each.toFixed(1),
       );
       console.log(`| ${kind} | ${query} | ${figures.join(' | ')} |`);
     }
   }
+  const [p50, p99] = quantiles(all).map((each) => each.toFixed(1));
+  console.log(`\nall ${all.length} searches: p50 ${p50} ms, p99 ${p99} ms`);
   await explain(db, corpus);
   await db.end();
 }
