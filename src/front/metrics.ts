@@ -1,11 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import type { CpuTask } from '../ipc/messages.js';
 import { registerCaches } from '../observability/cache-metrics.js';
+import { frameErrors } from '../observability/frame-errors.js';
 import { leanHistogram } from '../observability/lean-histogram.js';
 import { limitsHit } from '../observability/limits-hit.js';
 import { FRONT_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
-import { CLOSE_CODES, ERRORS } from '../protocol/errors.js';
+import { CLOSE_CODES } from '../protocol/errors.js';
 import { Encoding } from '../protocol/frames.js';
 import type { CpuOutcome, CpuPool } from './cpu-pool.js';
 import { type FrontMetrics, LIMITS } from './ports.js';
@@ -35,7 +36,7 @@ export function createFrontMetrics(
 } {
   const registry = threadRegistry('front');
   const registers = [registry];
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10 });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 });
 
   const total = (name: string, help: string, read: (sockets: Sockets) => number) =>
     new Counter({
@@ -246,18 +247,10 @@ export function createFrontMetrics(
     buckets: LATENCY_BUCKETS,
     registers,
   });
-  const lost = new Counter({
-    name: 'parley_websocket_errors_total',
-    help: 'Frames answered with an error, by its code.',
-    labelNames: ['code'],
-    registers,
-  });
-  for (const code of Object.keys(ERRORS)) lost.inc({ code }, 0);
-
   return {
     registry,
     stage: stageTimes(registers, FRONT_STAGES),
-    lost: (code) => lost.inc({ code }),
+    lost: frameErrors(registers),
     http: (route, code, seconds) => http.observe({ route, code }, seconds),
     acknowledged: latency(
       'parley_ack_seconds',

@@ -2,11 +2,12 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.js';
 import type { Route } from '../http/routes.js';
 import { type CacheFigures, registerCaches } from '../observability/cache-metrics.js';
+import { frameErrors } from '../observability/frame-errors.js';
 import { limitsHit } from '../observability/limits-hit.js';
 import { SHARD_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import type { CallMeter } from '../observability/timed.js';
-import { ERRORS, type ErrorCode } from '../protocol/errors.js';
+import type { ErrorCode } from '../protocol/errors.js';
 import type { Admission } from '../rooms/admission.js';
 import type { BatchWriter } from '../rooms/batch-writer.js';
 import type { Joins } from '../rooms/joins.js';
@@ -71,13 +72,6 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
     buckets: LATENCY_BUCKETS,
     registers,
   });
-  const errors = new Counter({
-    name: 'parley_websocket_errors_total',
-    help: 'Frames answered with an error, by its code.',
-    labelNames: ['code'],
-    registers,
-  });
-  for (const code of Object.keys(ERRORS)) errors.inc({ code }, 0); // so that the first one shows as an increase
   const underway = new Gauge({
     name: 'parley_database_operations_underway',
     help: 'Operations of the database that wait for a connection or an answer.',
@@ -105,7 +99,7 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
         queries.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds);
       },
     },
-    refused: (code) => errors.inc({ code }),
+    refused: frameErrors(registers),
     limited: limitsHit(registers, ['rest', 'auth']),
     watch: (totals) => registerTotals(registers, totals),
   };
