@@ -16,6 +16,7 @@ import type {
 } from './ports.js';
 import { isSameSend, messageOf, type SendOrder } from './send-order.js';
 import {
+  BATCH_MAX,
   type Changed,
   type ChangeJob,
   type Clock,
@@ -48,7 +49,7 @@ const SWEEP_MS = 200; // how much later than the deadline the answer may come
 const RETRY_PAUSE_MS = 50; // between attempts while the database is away
 /** Statements under way at once: the database works on one while the other is made or told of. Rooms don't share. */
 const LANES_MAX = 2;
-const LANE_AT = 32; // changes that wait: fewer cost less in the next statement than in one of their own
+const LANE_AT = BATCH_MAX; // changes that wait: fewer cost less in the next statement than in one of their own
 const FULL = 'There are as many as there can be; take one away first.';
 
 export interface BatchWriter {

@@ -6,7 +6,7 @@ import type { Decision } from './rules.js';
 import type { SendOrder } from './send-order.js';
 
 /** The changes that wait for the group commit, and what is looked up for a batch before it is committed. */
-const BATCH_MAX = 256; // messages in one statement: beyond it the statement grows slower than it saves
+export const BATCH_MAX = 256; // messages in one statement: beyond it the statement grows slower than it saves
 const BATCH_BYTES_MAX = 1024 * 1024; // of content in one statement
 
 /** What became of an insert: its message, or the message that had its id before. */

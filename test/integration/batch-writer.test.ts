@@ -10,6 +10,7 @@ import { LogUnavailable } from '../../src/rooms/log-errors-port.js';
 import type { MessageLog } from '../../src/rooms/ports.js';
 import type { SendOrder } from '../../src/rooms/send-order.js';
 import type { SendOutcome } from '../../src/rooms/write-jobs.js';
+import { BATCH_MAX } from '../../src/rooms/write-jobs.js';
 import { type Db, openDatabase } from '../../src/store/client.js';
 import { messageLog } from '../../src/store/message-log.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
@@ -275,7 +276,7 @@ test('while a statement hangs, many changes of other rooms go in one beside it; 
   const [one, other] = [await newRoom(), await newRoom()];
   const first = sendAll(texts(one, 1));
   await until(() => begun.length === 1, 'the first statement');
-  const behind = sendAll([said(one, 'behind'), ...texts(other, 31)]);
+  const behind = sendAll([said(one, 'behind'), ...texts(other, BATCH_MAX - 1)]);
   await until(() => begun.length === 2, 'the second statement');
   expect([...must(begun[1]).rooms]).toEqual([other]);
   const last = sendAll(texts(one, 40)); // both statements are under way: these wait
@@ -289,9 +290,9 @@ test('while a statement hangs, many changes of other rooms go in one beside it; 
   const ofOne = results.filter(({ room_id }) => room_id === one);
   expect(ofOne.map(({ seq_no }) => seq_no)).toEqual(upTo(42));
   await expectGapless(one, 42, 42);
-  await expectGapless(other, 31, 31);
+  await expectGapless(other, BATCH_MAX - 1, BATCH_MAX - 1);
   await writer.idle();
-  expect(begun.map(({ size }) => size)).toEqual([1, 31, 41]);
+  expect(begun.map(({ size }) => size)).toEqual([1, BATCH_MAX - 1, 41]);
 });
 
 test('few changes wait for the statement under way, so that they go together', async () => {
@@ -300,14 +301,14 @@ test('few changes wait for the statement under way, so that they go together', a
   const [one, other] = [await newRoom(), await newRoom()];
   const sent = [sendAll(texts(one, 1))];
   await until(() => begun.length === 1, 'the first statement');
-  sent.push(sendAll(texts(other, 31)));
+  sent.push(sendAll(texts(other, BATCH_MAX - 1)));
   await new Promise((resolve) => setImmediate(resolve));
   expect(begun).toHaveLength(1);
   must(begun[0]).go();
   await until(() => begun.length === 2, 'the second statement');
   must(begun[1]).go();
   await Promise.all(sent);
-  await expectGapless(other, 31, 31);
+  await expectGapless(other, BATCH_MAX - 1, BATCH_MAX - 1);
 });
 
 test('more than a batch holds keeps its order', async () => {
