@@ -16,7 +16,8 @@ const ALL_AT = 200_000; // messages
 
 const ROOMS_KNOWN_MAX = 100_000; // some 10 MB; those beyond are found by a look
 const LOOK_EVERY_MS = 300_000; // for rooms that nobody tells of
-const LOOK_ROOMS = 1_000; // in one look; where there are more, the next follows when these are done
+const LOOK_ROOMS = 10_000; // in one look
+const LOOK_ON_MS = 10_000; // where there are more
 const AGAIN_MS = 1_000; // after a failure
 
 export interface SearchUpkeep {
@@ -98,7 +99,7 @@ export function searchUpkeep(ports: {
   async function look(): Promise<void> {
     const found = (await ports.roomsBehind?.(LOOK_ROOMS)) ?? [];
     for (const { room_id, behind } of found) if (!rooms.has(room_id)) add(room_id, behind);
-    lookAt = found.length === LOOK_ROOMS ? Date.now() : Date.now() + LOOK_EVERY_MS;
+    lookAt = Date.now() + (found.length === LOOK_ROOMS ? LOOK_ON_MS : LOOK_EVERY_MS);
   }
 
   async function turn(): Promise<void> {
@@ -107,7 +108,7 @@ export function searchUpkeep(ports: {
     const begun = performance.now();
     let failed = false;
     try {
-      if (rooms.size === 0 && Date.now() >= lookAt) await look();
+      if (Date.now() >= lookAt) await look();
       if (rooms.size > 0) await write();
       if (unmerged >= MERGE_AT || (unmerged > 0 && rooms.size === 0)) {
         await ports.mergeWords();
