@@ -6,7 +6,7 @@ import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 /**
  * Search in a room's messages (migration 000019), newest first, in three steps:
  *
- *   those whose words aren't written yet, by their content, FRESH_STEP after the other ──page full──► done
+ *   those whose words aren't written yet, by their content, WALK_MAX after the other ──page full──► done
  *        └──none left──► the next WALK_MAX, one by one ──page full──► done
  *             └──not full──► by the index of words, a segment of SEGMENT numbers after the other ──page full──► done
  *                              └──room at its end──► done
@@ -15,9 +15,8 @@ import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
  * The index can't be read in order: all matches of a segment are fetched and sorted. Where words are frequent the
  * second step fills the page; where they aren't, a segment holds few. So neither grows with the room.
  */
-const FRESH_STEP = 250; // messages: some six milliseconds where none matches
-export const WALK_MAX = 1_000; // messages: a millisecond or two
-const SEGMENT = 8_192; // as in the column `search`
+export const WALK_MAX = 1_000; // messages: a millisecond or two by their words, some 25 by their content
+const SEGMENT = 8_192; // as in `searched_words`
 const SEGMENTS_GROWTH = 4; // from one on, as long as it stays below STEP_MS
 const STEP_MS = 2.5; // a statement of several segments should take no longer
 const BUDGET_MS = 4; // of the ten in which a search answers: a phrase of frequent words could read the whole room
@@ -59,7 +58,7 @@ async function find(
   };
   while (hits.length < limit && reached > indexed_seq + 1) {
     if (reached < before && isLate()) return { hits, reached };
-    await look(fresh, Math.max(reached - FRESH_STEP, indexed_seq + 1));
+    await look(fresh, Math.max(reached - WALK_MAX, indexed_seq + 1));
   }
   if (hits.length < limit && reached > 1) await look(walk, Math.max(reached - WALK_MAX, 1));
   begun = performance.now();
