@@ -6,10 +6,11 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import jwt from 'jsonwebtoken';
+import { freePort } from '../../src/lib/free-port.js';
 import { asMembers, asNumber } from '../load/frame-read.js';
 import { peerPrograms } from './go-peers.js';
 import { servePeer } from './peer-server.js';
-import { freePort, startProgram, whenReady } from './program.js';
+import { startProgram, whenReady } from './program.js';
 
 /** Messages that a channel remembers, and how long: many more than a burst, for what a client that comes back has missed. */
 const HISTORY_SIZE = 1_000;
@@ -19,7 +20,7 @@ const HISTORY_TTL = '300s';
 const MAX_QUEUE_BYTES = 16 * 1_048_576;
 
 const [binary = ''] = peerPrograms('centrifugo');
-const port = await freePort();
+const port = await freePort({ host: '127.0.0.1', port: 0 });
 const secret = randomBytes(24).toString('hex');
 const apiKey = randomBytes(24).toString('hex');
 const directory = process.env.DATA_DIR ?? '.';

@@ -3,6 +3,7 @@
  * sockets go to the server itself, whose address is told beside that of the calls.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { asMembers, asString } from '../load/frame-read.js';
 import type { Program } from './program.js';
 import { type Answer, answerText, bearer } from './room-book.js';
@@ -19,15 +20,9 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 async function answer(peer: Peer, request: IncomingMessage): Promise<Answer> {
-  const text = await readBody(request);
-  const body = asMembers(text === '' ? {} : JSON.parse(text));
+  const sent = await text(request);
+  const body = asMembers(sent === '' ? {} : JSON.parse(sent));
   const [collection, id = '', below] = (request.url ?? '').slice('/api/v1/'.length).split('/');
   const call = `${request.method} ${collection}`;
   if (call === 'POST auth') {

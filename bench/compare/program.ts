@@ -1,6 +1,5 @@
 /** Programs that a baseline runs beside itself. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 
 export interface Program {
   readonly child: ChildProcess;
@@ -13,16 +12,6 @@ export interface Program {
 /** It starts in a moment, or not at all. */
 const START_TIMEOUT_MS = 20_000;
 const RETRY_MS = 50;
-
-/** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
-}
 
 /** Starts a program that ends with this process. @param output descriptor of the file that gets what it prints. */
 export function startProgram(

@@ -1,5 +1,6 @@
 /** What the two Socket.IO baselines share: the loader's frames as the argument of the event `frame`, in one process. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { Server, type ServerOptions } from 'socket.io';
 import { asMembers, asString } from '../load/frame-read.js';
 import { ackFrame, joinedFrame, newMessageFrame, nextNumbers, welcomeFrame } from './baseline-frames.js';
@@ -14,21 +15,15 @@ interface Baseline {
 
 type Acknowledge = (frame: unknown) => void;
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 /** Listens on a free port and says so on stdout, as the server does; ends with 0 on SIGTERM. */
 export async function serveSocketIo({ storage, options, stop }: Baseline): Promise<void> {
   const book = createRoomBook();
 
   async function rest(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const text = await readBody(request);
+    const sent = await text(request);
     const path = (request.url ?? '').slice('/api/v1'.length);
     const token = bearer(request.headers.authorization);
-    const body = asMembers(text === '' ? {} : JSON.parse(text));
+    const body = asMembers(sent === '' ? {} : JSON.parse(sent));
     const answer = book.answer(request.method ?? '', path, token, body);
     response.writeHead(answer.status, { 'content-type': 'application/json' });
     response.end(answerText(answer));

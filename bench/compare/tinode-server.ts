@@ -9,6 +9,7 @@ import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { freePort } from '../../src/lib/free-port.js';
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.js';
 import { lastLines } from '../../src/store/postgres-cluster.js';
 import { roomIdOfTopic, topicOfRoomId } from '../load/dialect-tinode.js';
@@ -16,7 +17,7 @@ import { asMembers } from '../load/frame-read.js';
 import { needString } from '../load/rest-client.js';
 import { peerPrograms } from './go-peers.js';
 import { servePeer } from './peer-server.js';
-import { freePort, startProgram, whenReady } from './program.js';
+import { startProgram, whenReady } from './program.js';
 import { openTinodeSession } from './tinode-session.js';
 
 /** As many as Parley opens; the embedded PostgreSQL has 50. */
@@ -46,7 +47,7 @@ const sql = postgres(database.href, { max: 2, onnotice: () => undefined });
 // Here, since Tinode sets its own max_open_conns when the pool is already made.
 database.search = `?sslmode=disable&pool_max_conns=${CONNECTIONS}`;
 
-const port = await freePort();
+const port = await freePort({ host: '127.0.0.1', port: 0 });
 const salt = randomBytes(32);
 const configFile = join(directory, 'tinode.conf');
 writeFileSync(

@@ -1,7 +1,7 @@
 /** A session of Tinode's for the set-up: one request after the other. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { TINODE_PROTOCOL } from '../load/dialect-tinode.js';
+import { FIRST_ERROR_CODE, TINODE_PROTOCOL } from '../load/dialect-tinode.js';
 import { asMembers, asNumber, asString, type Members } from '../load/frame-read.js';
 
 export interface TinodeSession {
@@ -9,8 +9,6 @@ export interface TinodeSession {
   ask(request: string, body: Members): Promise<Members>;
   close(): void;
 }
-
-const FIRST_ERROR_CODE = 300;
 
 /** Says hello, and logs in where a token is given. @param url with `http:` for `ws:`. */
 export async function openTinodeSession(url: string, token?: string): Promise<TinodeSession> {

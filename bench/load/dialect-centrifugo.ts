@@ -9,8 +9,9 @@
  *   server {} ping                                    ► client {}
  */
 import { type Dialect, tell } from './dialect.js';
-import { sentAt, uuidTail, uuidWorker } from './frame-layout.js';
+import { uuidTail } from './frame-layout.js';
 import { after, afterNext, afterNumber, matchedNumber, quoteAfter } from './frame-match.js';
+import { fillAck, fillDelivery, parsed, UUID_LENGTH } from './frame-peers.js';
 import {
   asMembers,
   asNumber,
@@ -20,13 +21,12 @@ import {
   numberOfRef,
   type ParsedFrame,
 } from './frame-read.js';
-import { bytesOf, type ScannedFrame, SENDER_ITSELF, UNNUMBERED } from './frame-scan.js';
+import { bytesOf, type ScannedFrame, UNNUMBERED } from './frame-scan.js';
 
 const CONNECT_ID = 1;
 /** The subscription to room i of the plan has the id SUBSCRIBE_ID + i; ids below REF_BASE are the set-up's. */
 const SUBSCRIBE_ID = 2;
 
-const UUID_LENGTH = 36;
 const NEW_LINE = 0x0a;
 /** Two braces. */
 const PING_LENGTH = 2;
@@ -43,13 +43,7 @@ function scanReply(bytes: Uint8Array, at: number, end: number, out: ScannedFrame
   const idEnd = afterNumber(bytes, at, end);
   const number = numberOfRef(matchedNumber);
   if (after(PUBLISHED, bytes, idEnd) < 0 || number === undefined) return false;
-  out.kind = 'message_ack';
-  out.roomTail = -1;
-  out.rev = UNNUMBERED;
-  out.seqNo = UNNUMBERED;
-  out.idWorker = SENDER_ITSELF;
-  out.idTail = number;
-  out.sentAtMicros = -1;
+  fillAck(out, number, UNNUMBERED);
   return true;
 }
 
@@ -64,18 +58,7 @@ function scan(bytes: Uint8Array, start: number, end: number, out: ScannedFrame):
   // Who sent it may stand between data and offset; it holds nothing that a client wrote.
   const dataEnd = after(DATA_END, bytes, quoteAfter(bytes, content, end));
   if (afterNumber(bytes, afterNext(OFFSET, bytes, dataEnd, end), end) < 0) return false;
-  out.kind = 'new_message';
-  out.roomTail = uuidTail(bytes, channel);
-  out.rev = matchedNumber;
-  out.seqNo = matchedNumber;
-  out.idWorker = uuidWorker(bytes, id);
-  out.idTail = uuidTail(bytes, id);
-  out.sentAtMicros = sentAt(bytes, content, end);
-  return out.roomTail >= 0 && out.idTail >= 0 && out.idWorker >= 0 && out.sentAtMicros >= 0;
-}
-
-function parsed(type: string, payload: Members, rest: Partial<ParsedFrame> = {}): ParsedFrame {
-  return { type, roomId: undefined, rev: undefined, ref: undefined, payload, ...rest };
+  return fillDelivery(out, uuidTail(bytes, channel), matchedNumber, bytes, id, content, end);
 }
 
 function parsePush(push: Members): ParsedFrame {

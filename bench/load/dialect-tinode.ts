@@ -11,8 +11,8 @@
  * The content is the text of the message; its id travels in `head`.
  */
 import { type Dialect, tell } from './dialect.js';
-import { sentAt, uuidTail, uuidWorker } from './frame-layout.js';
 import { after, afterNumber, matchedNumber, quoteAfter } from './frame-match.js';
+import { fillAck, fillDelivery, parsed, UUID_LENGTH } from './frame-peers.js';
 import {
   asMembers,
   asNumber,
@@ -22,7 +22,7 @@ import {
   numberOfRef,
   type ParsedFrame,
 } from './frame-read.js';
-import { bytesOf, GIVE_UP, type ScannedFrame, SENDER_ITSELF } from './frame-scan.js';
+import { bytesOf, GIVE_UP, type ScannedFrame } from './frame-scan.js';
 
 /** The protocol's version that is spoken. */
 export const TINODE_PROTOCOL = '0.25';
@@ -33,12 +33,11 @@ const LOGIN_ID = 2;
 const SUBSCRIBE_ID = 3;
 
 const CODE_ACCEPTED = 202;
-const FIRST_ERROR_CODE = 300;
+export const FIRST_ERROR_CODE = 300;
 
 const GROUP = 'grp';
 /** 64 bits in base64 without padding. */
 const NAME_LENGTH = 11;
-const UUID_LENGTH = 36;
 const UUID_HEAD = '00000000-0000-0000-';
 
 const DATA = bytesOf('{"data":{"topic":"grp');
@@ -94,13 +93,7 @@ function scanAccepted(bytes: Uint8Array, at: number, end: number, out: ScannedFr
   const seq = after(ACCEPTED, bytes, topic < 0 ? GIVE_UP : topic + NAME_LENGTH);
   const seqEnd = afterNumber(bytes, seq, end);
   if (number === undefined || after(ACCEPTED_CODE, bytes, seqEnd) < 0) return false;
-  out.kind = 'message_ack';
-  out.roomTail = -1;
-  out.rev = matchedNumber;
-  out.seqNo = matchedNumber;
-  out.idWorker = SENDER_ITSELF;
-  out.idTail = number;
-  out.sentAtMicros = -1;
+  fillAck(out, number, matchedNumber);
   return true;
 }
 
@@ -116,18 +109,7 @@ function scan(bytes: Uint8Array, start: number, end: number, out: ScannedFrame):
   const id = after(HEAD, bytes, afterNumber(bytes, seq, end));
   const content = id < 0 ? id : after(CONTENT, bytes, id + UUID_LENGTH);
   if (content < 0) return false;
-  out.kind = 'new_message';
-  out.roomTail = topicTail(bytes, topic);
-  out.rev = matchedNumber;
-  out.seqNo = matchedNumber;
-  out.idWorker = uuidWorker(bytes, id);
-  out.idTail = uuidTail(bytes, id);
-  out.sentAtMicros = sentAt(bytes, content, end);
-  return out.roomTail >= 0 && out.idTail >= 0 && out.idWorker >= 0 && out.sentAtMicros >= 0;
-}
-
-function parsed(type: string, payload: Members, rest: Partial<ParsedFrame> = {}): ParsedFrame {
-  return { type, roomId: undefined, rev: undefined, ref: undefined, payload, ...rest };
+  return fillDelivery(out, topicTail(bytes, topic), matchedNumber, bytes, id, content, end);
 }
 
 function parseCtrl(ctrl: Members): ParsedFrame {

@@ -1,3 +1,4 @@
+import { afterNumber, matchedNumber } from './frame-match.js';
 import {
   beginScan,
   type Depth,
@@ -24,10 +25,6 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
-const ZERO = 0x30;
-
-/** Digits of a whole number that is certainly exact in a double. */
-const MAX_DIGITS = 15;
 
 /** Position after the closing quote of the string whose text begins at `at`. */
 function afterString(bytes: Uint8Array, at: number, end: number): number {
@@ -84,18 +81,10 @@ function afterValue(bytes: Uint8Array, at: number, end: number): number {
 
 /** Reads a whole number. */
 function readNumber(field: Field, bytes: Uint8Array, at: number, end: number): number {
-  let position = at;
-  let value = 0;
-  while (position < end) {
-    const digit = (bytes[position] as number) - ZERO;
-    if (digit < 0 || digit > 9) break;
-    value = value * 10 + digit;
-    position += 1;
-  }
+  const position = afterNumber(bytes, at, end);
   const next = bytes[position];
-  const digits = position - at;
-  if (digits === 0 || digits > MAX_DIGITS || (next !== COMMA && next !== CLOSE_OBJECT)) return GIVE_UP;
-  foundNumber(field, value);
+  if (next !== COMMA && next !== CLOSE_OBJECT) return GIVE_UP;
+  foundNumber(field, matchedNumber);
   return position;
 }
 

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { describe, expect, test } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import { createTestDatabase } from '../helpers/database.js';
 import { must, until, within } from '../helpers/deadline.js';
 import { startLoad } from '../helpers/load.js';
 import { hasNginx, startNginx } from '../helpers/nginx.js';
-import { freePort } from '../helpers/postgres-cluster.js';
 import { hasRedis, startRedis } from '../helpers/redis.js';
 import { type Account, newRoom, restClient, wholeHistory } from '../helpers/rest-client.js';
 import { type Server, startServer } from '../helpers/server-process.js';
@@ -20,7 +20,10 @@ describe.skipIf(!hasNginx || !hasRedis)(
     }, async () => {
       const database = await createTestDatabase();
       const redis = await startRedis();
-      const ports = [await freePort(), await freePort()] as const;
+      const ports = [
+        await freePort({ host: '127.0.0.1', port: 0 }),
+        await freePort({ host: '127.0.0.1', port: 0 }),
+      ] as const;
       const start = (port: number): Promise<Server> =>
         startServer({
           env: {

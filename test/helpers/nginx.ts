@@ -3,8 +3,8 @@ import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { inject } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import { must, until } from './deadline.js';
-import { freePort } from './postgres-cluster.js';
 import { type RunningProcess, spawnTracked } from './server-process.js';
 
 const PROGRAM = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) =>
@@ -31,7 +31,7 @@ export async function startNginx(
 ): Promise<Nginx> {
   const directory = await mkdtemp(join(inject('runDirectory'), 'nginx-'));
   await chmod(directory, 0o777); // its workers run as another user
-  const port = await freePort();
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const original = await readFile('deploy/nginx/parley.conf', 'utf8');
   const config = original
     .replace('app-1:8080', `127.0.0.1:${nodePorts[0]}`)

@@ -1,9 +1,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chmod, chown, copyFile, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { freePort } from '../../src/lib/free-port.js';
 import { findPostgresBinaries, type PostgresBinaries } from '../../src/store/postgres-binaries.js';
 import type { CertificateFiles } from './certificates.js';
 import { must, until } from './deadline.js';
@@ -45,7 +45,7 @@ export async function createCluster(options: ClusterOptions): Promise<PostgresCl
   if (binaries.owner !== null) await chown(data, binaries.owner.uid, binaries.owner.gid);
   await initialise(binaries, data, options.nativeDir === undefined);
   if (options.tls !== undefined) await installCertificate(binaries, data, options.tls);
-  const port = await freePort();
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const url = (database: string): string => `postgres://parley@127.0.0.1:${port}/${database}`;
   let postmaster: ChildProcess | null = null;
 
@@ -153,18 +153,6 @@ async function answers(url: string): Promise<boolean> {
   } finally {
     await sql.end({ timeout: 1 });
   }
-}
-
-/** A port that was free a moment ago; PostgreSQL can't choose one by itself. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** The direct children of a process: from /proc on Linux, from ps elsewhere. */

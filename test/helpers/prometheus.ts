@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdtemp, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { inject } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import { until } from './deadline.js';
-import { freePort } from './postgres-cluster.js';
 import { spawnTracked } from './server-process.js';
 
 /** Whether a program is to be had; Debian keeps some in /usr/sbin, which isn't on everybody's PATH. */
@@ -31,7 +31,7 @@ export interface Prometheus {
 
 export async function startPrometheus(metricsPorts: readonly number[]): Promise<Prometheus> {
   const directory = await mkdtemp(join(inject('runDirectory'), 'prometheus-'));
-  const port = await freePort();
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const targets = metricsPorts.map((each) => `127.0.0.1:${each}`);
   const config = {
     global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },

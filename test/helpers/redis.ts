@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import type { CertificateFiles } from './certificates.js';
 import { until } from './deadline.js';
-import { freePort } from './postgres-cluster.js';
 import { type RunningProcess, spawnTracked } from './server-process.js';
 
 const PROGRAM = 'redis-server';
@@ -43,7 +43,7 @@ export async function startRedis(
 ): Promise<RedisServer> {
   const directory = await mkdtemp(join(inject('runDirectory'), 'redis-'));
   const data = join(directory, 'appendonlydir');
-  const port = await freePort();
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const portSettings =
     tls === undefined
       ? ['--port', String(port)]

@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, Server } from 'node:http';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { inject } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import { until } from './deadline.js';
 import { begunUploads, externalS3, type S3Server, s3Client } from './external-s3.js';
 import { spawnTracked } from './server-process.js';
@@ -29,7 +29,7 @@ export async function startS3(): Promise<S3Server> {
   if (external !== undefined) return externalS3(external);
   const directory = join(inject('runDirectory'), `s3-${randomBytes(6).toString('hex')}`);
   await mkdir(join(directory, BUCKET), { recursive: true });
-  const port = await freePort();
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const gateway = process.env.PARLEY_TEST_VERSITYGW;
   const open =
     gateway === undefined ? () => s3rver(directory, port) : () => versitygw(gateway, directory, port);
@@ -74,14 +74,6 @@ async function filesUnder(directory: string): Promise<string[]> {
   return entries
     .filter((entry) => entry.isFile() && !/metadata|\.md5$|^key$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function versitygw(binary: string, directory: string, port: number): Promise<() => Promise<void>> {

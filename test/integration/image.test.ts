@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import { createTestDatabase } from '../helpers/database.js';
 import { must, until, within } from '../helpers/deadline.js';
-import { freePort, removeDirectory } from '../helpers/postgres-cluster.js';
+import { removeDirectory } from '../helpers/postgres-cluster.js';
 import { newAccount, newRoom, restClient } from '../helpers/rest-client.js';
 import { JWT_SECRET, spawnTracked } from '../helpers/server-process.js';
 
@@ -76,7 +77,7 @@ test('the tree serves in production as a user that may write to DATA_DIR alone, 
   const asUser = isRoot ? ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'] : [];
   const [program, ...before] = isRoot ? ['setpriv', ...asUser, process.execPath] : [process.execPath];
   const database = await createTestDatabase();
-  const port = await freePort();
+  const port = await freePort({ host: '127.0.0.1', port: 0 });
   const env = {
     NODE_ENV: 'production',
     SERVER_HOST: '127.0.0.1',

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { freePort } from '../../src/lib/free-port.js';
 import { until, within } from '../helpers/deadline.js';
-import { freePort } from '../helpers/postgres-cluster.js';
 import { type Account, newAccount, newRoom, type Rest, restClient } from '../helpers/rest-client.js';
 import { type Server, spawnTracked, startServerWithDatabase } from '../helpers/server-process.js';
 import { connect } from '../helpers/ws-client.js';
@@ -43,7 +43,7 @@ describe.skipIf(!existsSync(NGINX))('behind nginx', () => {
       AUTH_RATE_LIMIT_PER_MINUTE: String(AUTH_LIMIT),
     });
     account = await newAccount(restClient(server.url));
-    port = await freePort();
+    port = await freePort({ host: '127.0.0.1', port: 0 });
     const directory = mkdtempSync(join(inject('runDirectory'), 'nginx-'));
     const file = join(directory, 'nginx.conf');
     writeFileSync(file, configOf(directory, port, server.port));
