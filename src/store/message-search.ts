@@ -15,12 +15,12 @@ import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
  * The index can't be read in order: all matches of a segment are fetched and sorted. Where words are frequent the
  * second step fills the page; where they aren't, a segment holds few. So neither grows with the room.
  */
-export const WALK_MAX = 1_000; // messages: a millisecond or two by their words, some 25 by their content
+export const WALK_MAX = 1_000; // messages: some 1 ms by their words, 16 by their content
 const SEGMENT = 8_192; // as in `searched_words`
 const SEGMENTS_GROWTH = 4; // from one on, as long as it stays below STEP_MS
 const STEP_MS = 2.5; // a statement of several segments should take no longer
 const BUDGET_MS = 4; // of the ten in which a search answers: a phrase of frequent words could read the whole room
-const SEGMENTS_MAX = 64; // where words that are frequent each and never meet come after others, some 300 ms
+const SEGMENTS_MAX = 64; // those that come may be dearer than those before told
 
 /** The {@link MessageSearch} over a pool. */
 export function messageSearch(db: Db): MessageSearch {
@@ -94,7 +94,7 @@ interface Range extends Wanted {
 }
 
 /** `offset 0` keeps the condition on words out of the inner select, so that it is read by number. */
-function fresh(db: Db | Tx, { room_id, query, before, floor, limit }: Range) {
+function fresh(db: Db, { room_id, query, before, floor, limit }: Range) {
   return db<HitRow[]>`
     with hits as materialized (
       select m.seq_no from (
@@ -106,7 +106,7 @@ function fresh(db: Db | Tx, { room_id, query, before, floor, limit }: Range) {
     ) ${marked(db, room_id, query)}`;
 }
 
-export function walk(db: Db | Tx, { room_id, query, before, floor, limit }: Range) {
+function walk(db: Db, { room_id, query, before, floor, limit }: Range) {
   return db<HitRow[]>`
     with hits as materialized (
       select w.seq_no from (
