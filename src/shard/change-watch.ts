@@ -1,4 +1,5 @@
 import type { AddressBlock, EndedSession, StandingChange } from '../ipc/messages.js';
+import { repeat } from '../lib/repeat.js';
 
 const POLL_MS = 400; // what any node commits is known on all within a second (I9), whatever the bus does
 
@@ -33,7 +34,6 @@ export interface ChangeWatchOptions {
 export function watchChanges(options: ChangeWatchOptions): () => void {
   let mark: ChangeMark | null = null;
   let known = new Set<string>();
-  let timer: NodeJS.Timeout | null = null;
   let stopped = false;
 
   function take(changes: Changes): void {
@@ -46,17 +46,12 @@ export function watchChanges(options: ChangeWatchOptions): () => void {
   }
 
   async function look(): Promise<void> {
-    try {
-      const changes = await options.changesSince(mark);
-      if (!stopped) take(changes);
-    } catch (error) {
-      options.report(error);
-    }
-    if (!stopped) timer = setTimeout(look, POLL_MS);
+    const changes = await options.changesSince(mark);
+    if (!stopped) take(changes);
   }
-  void look();
+  const stop = repeat(POLL_MS, look, options.report, 0);
   return () => {
     stopped = true;
-    if (timer !== null) clearTimeout(timer);
+    stop();
   };
 }

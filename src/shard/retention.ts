@@ -1,3 +1,5 @@
+import { repeat } from '../lib/repeat.js';
+
 const LOOK_EVERY_MS = 10_000; // a rule takes effect this soon; a look that finds nothing due is one small statement
 
 /**
@@ -11,19 +13,13 @@ export function startRetention(ports: {
   readonly report: (error: unknown) => void;
 }): () => void {
   let stopped = false;
-  let timer: NodeJS.Timeout | null = null;
   const look = async (): Promise<void> => {
-    try {
-      const messages = await ports.sweep(() => stopped);
-      if (messages > 0) ports.swept(messages);
-    } catch (error) {
-      ports.report(error);
-    }
-    if (!stopped) timer = setTimeout(look, LOOK_EVERY_MS);
+    const messages = await ports.sweep(() => stopped);
+    if (messages > 0) ports.swept(messages);
   };
-  timer = setTimeout(look, LOOK_EVERY_MS);
+  const stop = repeat(LOOK_EVERY_MS, look, ports.report);
   return () => {
     stopped = true;
-    if (timer !== null) clearTimeout(timer);
+    stop();
   };
 }

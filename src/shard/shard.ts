@@ -16,6 +16,7 @@ import { ROUTES, type ShardRoute } from '../http/routes.js';
 import { searchHandlers } from '../http/search-handlers.js';
 import type { HttpHandler } from '../http/types.js';
 import type { PresenceNews, ShardStart, StandingChange, ToShard } from '../ipc/messages.js';
+import { repeat } from '../lib/repeat.js';
 import { secondsSince } from '../lib/wall-clock.js';
 import { createSampledLogger } from '../observability/logger.js';
 import { timed } from '../observability/timed.js';
@@ -43,6 +44,7 @@ import { attachmentStore } from '../store/attachments.js';
 import { changesSince, purgeStandingChanges } from '../store/changes.js';
 import { isDangling, isUnavailable, openDatabase, StoreUnavailable } from '../store/client.js';
 import { discoverRooms } from '../store/discovery.js';
+import { endHalfStatements } from '../store/half-statements.js';
 import { databaseAnswers } from '../store/health.js';
 import { history, messageById, roomOf, seqOf } from '../store/history.js';
 import { joinStates } from '../store/join-state.js';
@@ -82,6 +84,7 @@ import { searchUpkeep } from './search-upkeep.js';
 import { connectSignals } from './signals.js';
 
 const STATS_EVERY_MS = 1_000;
+const HALF_STATEMENTS_EVERY_MS = 1_000;
 const CHANGES_WORDS: ReadonlySet<LogEvent['type']> = new Set([
   'new_message',
   'message_updated',
@@ -230,35 +233,39 @@ export async function runShard(start: ShardStart): Promise<void> {
     expirationMs: config.jwt.expirationMs,
     refreshExpirationMs: config.jwt.refreshExpirationMs,
   });
-  // One shard watches for the whole process.
-  const unwatch =
-    shard !== 0
-      ? () => {}
-      : watchChanges({
-          changesSince: (mark) => changesSince(db, mark, config.jwt.expirationMs),
-          ended: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
-          blocked: (blocks) => outbox.post({ t: 'blocks_changed', blocks }),
-          standings: (changes) => outbox.post({ t: 'standings_changed', changes }),
-          report,
-        });
   const rooms = timed(roomStore(db), metrics.queried);
-  const stopHousekeeping =
+  // What one shard does for the whole process.
+  const duties =
     shard !== 0
-      ? () => {}
-      : startHousekeeping({
-          purgeSessions: (before) => purgeSessions(db, before),
-          purgeStandings: (before) => purgeStandingChanges(db, before),
-          tokenLifeMs: config.jwt.expirationMs,
-          report,
-        });
-  const stopRetention =
-    shard !== 0
-      ? () => {}
-      : startRetention({
-          sweep: (stopped) => sweepRetention(db, stopped),
-          swept: (messages) => log.info({ event: 'retention_swept', messages }),
-          report,
-        });
+      ? []
+      : [
+          watchChanges({
+            changesSince: (mark) => changesSince(db, mark, config.jwt.expirationMs),
+            ended: (ended) => outbox.post({ t: 'sessions_ended', ended, watched: true }),
+            blocked: (blocks) => outbox.post({ t: 'blocks_changed', blocks }),
+            standings: (changes) => outbox.post({ t: 'standings_changed', changes }),
+            report,
+          }),
+          startHousekeeping({
+            purgeSessions: (before) => purgeSessions(db, before),
+            purgeStandings: (before) => purgeStandingChanges(db, before),
+            tokenLifeMs: config.jwt.expirationMs,
+            report,
+          }),
+          startRetention({
+            sweep: (stopped) => sweepRetention(db, stopped),
+            swept: (messages) => log.info({ event: 'retention_swept', messages }),
+            report,
+          }),
+          repeat(
+            HALF_STATEMENTS_EVERY_MS,
+            async () => {
+              const connections = await endHalfStatements(db);
+              if (connections > 0) log.warn({ event: 'half_statements_ended', connections });
+            },
+            report,
+          ),
+        ];
   const handlers: Record<ShardRoute, HttpHandler> = {
     ...accountHandlers(accounts),
     ...roomHandlers(roomService({ store: rooms, announcer, roomsMax: config.limits.roomsPerUser })),
@@ -454,11 +461,9 @@ export async function runShard(start: ShardStart): Promise<void> {
   });
   await done;
   clearInterval(statsTimer);
-  unwatch();
+  for (const stop of duties) stop();
   typing.close();
   receipts.close();
-  stopHousekeeping();
-  stopRetention();
   searchWords.close();
   sequencer.close();
   await Promise.all([bus.close(), limits.close()]);

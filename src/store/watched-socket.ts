@@ -11,7 +11,6 @@ const TLS_ACCEPTED = 'S'.charCodeAt(0);
  *                                    │ └──any other answer──► owed (anew)
  *                                    └──silentMs──► destroyed: its statements fail as with a broken connection
  *
- * A statement that the driver gets between a connection's error and its end would never be answered: it fails too.
  * Over TLS what passes can't be read here: such a connection isn't watched, and TCP's own limits hold.
  */
 export function watchedSockets(silentMs: number) {
@@ -64,11 +63,34 @@ function watch(socket: Socket, silentMs: number, watched: Set<Watched>): Socket 
     for (const other of [...watched]) if (other.heardAt <= owedSince) giveUp(other.socket, silentMs);
   }, silentMs / 10);
   timer.unref();
-  socket.once('close', (hadError) => {
-    unwatch();
-    // The driver fails what is under way when it hears of the error, and would forget what it was given since.
-    if (hadError) socket.emit('error', connectionError('the connection is broken', 'CONNECTION_CLOSED'));
-  });
+  socket.once('close', unwatch);
+  return closingLate(socket);
+}
+
+const CLOSING_MS = 20; // a transaction that is between two statements has come to its end by then
+
+/**
+ * The driver fails what is under way on an error, and forgets the socket as it closes. What it writes after that (the
+ * rollback of a transaction that failed, say) it throws over, out of anybody's reach, and the next connection's first
+ * message it then keeps to itself (porsager/postgres#1208). So what is under way fails first, as does what is written
+ * for a while yet, and then the driver hears of the close.
+ */
+function closingLate(socket: Socket): Socket {
+  const emit = socket.emit.bind(socket) as (...event: unknown[]) => boolean;
+  const fail = () => void emit('error', connectionError('the connection is broken', 'CONNECTION_CLOSED'));
+  socket.emit = (...event: unknown[]) => {
+    if (event[0] !== 'close') return emit(...event);
+    socket.write = () => {
+      process.nextTick(fail);
+      return true;
+    };
+    fail();
+    setTimeout(() => {
+      fail();
+      emit(...event);
+    }, CLOSING_MS);
+    return true;
+  };
   return socket;
 }
 

@@ -4,7 +4,7 @@ import { must } from './deadline.js';
 /** A bad network in front of a server. Bytes are late or lost with their connection, never changed, doubled or reordered. */
 export interface TcpProxy {
   readonly url: string;
-  /** Resets every connection. */
+  /** Resets every connection, and what is left of those that one side has ended. */
   readonly cut: () => void;
   /** Every connection of now goes silent for ever, and stays open. */
   readonly stall: () => void;
@@ -62,7 +62,7 @@ export async function startTcpProxy(target: () => number, host = '127.0.0.1'): P
   const address = must(server.address());
   if (typeof address === 'string') throw new Error('not a TCP address');
   const cut = (): void => {
-    for (const { sockets } of pairs) for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of open) socket.resetAndDestroy();
   };
   return {
     url: `http://127.0.0.1:${address.port}`,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Db, isUnavailable, openDatabase } from '../../src/store/client.js';
+import { type Db, isUnavailable, openDatabase, type Tx } from '../../src/store/client.js';
 import { type CuttableLink, startLink } from '../helpers/cuttable-link.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { until, within } from '../helpers/deadline.js';
@@ -65,4 +65,22 @@ test('a connection that owes nothing stays, whatever went over it', { timeout: 6
   await db.begin((tx) => Promise.all([tx`select ${1}::int`, tx`select ${2}::int`]));
   await new Promise((resolve) => setTimeout(resolve, 8_000));
   expect(await pid()).toBe(before);
+});
+
+test('a transaction whose connection PostgreSQL ends is refused, nothing is thrown beside it, and others work again', {
+  timeout: 60_000,
+}, async () => {
+  const other = openDatabase(database.url, 1, 'administrator');
+  const pidIn = async (tx: Tx) => (await tx<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]?.pid ?? 0;
+  const end = (pid: number) => other`select pg_terminate_backend(${pid}::int)`;
+  for (let round = 0; round < 20; round++) {
+    const ended = db.begin(async (tx) => {
+      if (round % 2 === 0) return void (await end(await pidIn(tx)), await tx`select ${round}::int`);
+      await tx`select pg_terminate_backend(${await pidIn(tx)}::int)`;
+    });
+    expect(await within(outcome(ended), GIVEN_UP_MS, what)).toSatisfy(isUnavailable);
+    const next = () => db.begin((tx) => [tx`select ${1}::int`, tx`select ${2}::int`]);
+    await until(async () => (await within(outcome(next()), GIVEN_UP_MS, what)) === null, 'the next one');
+  }
+  await other.end({ timeout: 0 });
 });

@@ -87,7 +87,7 @@ export async function openRoom(page: Page, name: string): Promise<void> {
   const exactly = name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
   const rooms = page.getByRole('navigation', { name: 'Rooms' });
   await rooms.getByRole('button', { name: new RegExp(`^${exactly}(, |$)`) }).click();
-  await composer(page).waitFor();
+  await page.getByRole('textbox', { name: `Message to ${name}`, exact: true }).waitFor();
 }
 
 export const composer = (page: Page) => page.getByRole('textbox', { name: /^Message to / });

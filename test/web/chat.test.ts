@@ -79,7 +79,7 @@ describe.skipIf(!hasBrowser)(
       await two.getByRole('menuitem', { name: 'Direct message' }).click();
       await two.getByRole('dialog').getByLabel('User name').fill(dora);
       await two.getByRole('dialog').getByRole('button', { name: dora }).click();
-      await composer(two).waitFor();
+      await two.getByRole('textbox', { name: `Message to ${dora}` }).waitFor();
       await say(one, `Hello @${emil}`);
       await two.getByRole('button', { name: `${name}, 1 mention, 1 unread` }).waitFor();
       await say(two, 'Just us');

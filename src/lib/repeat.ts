@@ -1,0 +1,22 @@
+/**
+ * Does something again and again, `pauseMs` after it last ended.
+ * @param report hears of what it throws
+ * @returns what stops it; a round that is under way ends by itself
+ */
+export function repeat(
+  pauseMs: number,
+  work: () => Promise<void>,
+  report: (error: unknown) => void,
+  firstMs = pauseMs,
+): () => void {
+  let stopped = false;
+  let timer = setTimeout(round, firstMs);
+  async function round(): Promise<void> {
+    await work().catch(report);
+    if (!stopped) timer = setTimeout(round, pauseMs);
+  }
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
