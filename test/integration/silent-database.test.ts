@@ -75,8 +75,9 @@ test('a transaction whose connection PostgreSQL ends is refused, nothing is thro
   const end = (pid: number) => other`select pg_terminate_backend(${pid}::int)`;
   for (let round = 0; round < 20; round++) {
     const ended = db.begin(async (tx) => {
-      if (round % 2 === 0) return void (await end(await pidIn(tx)), await tx`select ${round}::int`);
-      await tx`select pg_terminate_backend(${await pidIn(tx)}::int)`;
+      const pid = await pidIn(tx);
+      if (round % 2 === 0) await end(pid);
+      await tx`select pg_terminate_backend(${pid}::int)`;
     });
     expect(await within(outcome(ended), GIVEN_UP_MS, what)).toSatisfy(isUnavailable);
     const next = () => db.begin((tx) => [tx`select ${1}::int`, tx`select ${2}::int`]);
