@@ -1,5 +1,6 @@
 import postgres from 'postgres';
 import { withDeadline } from '../lib/deadline.js';
+import type { TlsMode } from './database-tls.js';
 import { watchedSockets } from './watched-socket.js';
 
 /** A pool of connections; every operation of the store takes one as its first argument. */
@@ -33,7 +34,10 @@ export function openDatabase(url: string, connections: number, name: string): Db
     ...addressOf(url),
     max: connections,
     connect_timeout: CONNECT_TIMEOUT_S,
-    ...{ socket: watchedSockets(SILENT_MS) }, // the option is missing in the types
+    ssl: false, // begun by the sockets
+    ...{
+      socket: watchedSockets({ silentMs: SILENT_MS, connectMs: CONNECT_TIMEOUT_S * 1_000, tls: tlsOf(url) }),
+    }, // the option is missing in the types
     backoff: (retries) => Math.min(RECONNECT_MAX_S, 0.05 * 2 ** retries),
     onnotice: () => {},
     connection: {
@@ -66,6 +70,10 @@ export function addressOf(url: string): object {
   const { hostname, port } = new URL(url);
   if (!hostname.startsWith('[')) return {};
   return { host: [hostname.slice(1, -1)], port: [Number(port || DEFAULT_PORT)] };
+}
+
+function tlsOf(url: string): TlsMode {
+  return (new URL(url).searchParams.get('sslmode') ?? 'disable') as TlsMode; // as config.ts lets it through
 }
 
 /** The database is away, or the connection broke so that the statement's outcome is unknown. */

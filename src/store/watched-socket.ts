@@ -1,7 +1,5 @@
-import { connect, type Socket } from 'node:net';
-
-/** The first answer over TLS, alone. */
-const TLS_ACCEPTED = 'S'.charCodeAt(0);
+import { connect, Socket } from 'node:net';
+import { beginTls, type TlsMode } from './database-tls.js';
 
 /**
  * Makes connections that end by themselves when the other side has owed an answer for too long: a statement that hangs
@@ -11,22 +9,35 @@ const TLS_ACCEPTED = 'S'.charCodeAt(0);
  *                                    │ └──any other answer──► owed (anew)
  *                                    └──silentMs──► destroyed: its statements fail as with a broken connection
  *
- * Over TLS what passes can't be read here: such a connection isn't watched, and TCP's own limits hold.
+ * With TLS they are given to the driver once it has begun, so that what passes can be read here.
  */
-export function watchedSockets(silentMs: number) {
+export function watchedSockets(options: {
+  readonly silentMs: number;
+  readonly connectMs: number;
+  readonly tls: TlsMode;
+}) {
+  const { silentMs, connectMs, tls } = options;
   const watched = new Set<Watched>();
   let turn = 0;
-  return (options: {
+  return async (target: {
     readonly host: readonly string[];
     readonly port: readonly number[];
     readonly path?: unknown;
-  }) => {
-    const at = turn++ % Math.max(1, options.host.length);
-    if (typeof options.path === 'string') return watch(connect(options.path), silentMs, watched);
-    const where = { host: options.host[at] ?? 'localhost', port: options.port[at] ?? 5432 };
-    // Where it leads to, as the driver notes it for TLS.
-    return watch(Object.assign(connect(where), where), silentMs, watched);
+  }): Promise<Socket> => {
+    const at = turn++ % Math.max(1, target.host.length);
+    if (typeof target.path === 'string') return watch(connect(target.path), silentMs, watched);
+    const host = target.host[at] ?? 'localhost';
+    const socket = connect({ host, port: target.port[at] ?? 5432 });
+    if (tls === 'disable') return watch(socket, silentMs, watched);
+    return watch(await beginTls(socket, host, tls, connectMs).catch(broken), silentMs, watched);
   };
+}
+
+/** A socket that fails once it has been given to the driver, which would lose a connection that has none. */
+function broken(error: Error): Socket {
+  const socket = new Socket();
+  setImmediate(() => socket.destroy(error));
+  return socket;
 }
 
 interface Watched {
@@ -49,9 +60,7 @@ function watch(socket: Socket, silentMs: number, watched: Set<Watched>): Socket 
     clearInterval(timer);
     watched.delete(mine);
   };
-  // Before the driver's own listener, which it adds anew after a change of protocol.
-  socket.prependListener('data', (data: Buffer) => {
-    if (data.length === 1 && data[0] === TLS_ACCEPTED) return unwatch();
+  socket.on('data', (data: Buffer) => {
     mine.heardAt = performance.now();
     owed.answered(data);
     mine.owedSince = owed.any() ? mine.heardAt : null;
@@ -125,7 +134,6 @@ export function owedAnswers() {
     },
     /** What is read, cut anywhere. */
     answered(data: Buffer): void {
-      if (!isGreeted && data.length === 1) return; // TLS refused: the start follows in the clear
       isGreeted = true;
       for (const kind of answers(data)) {
         if (kind === READY) owed.splice(0, owed.indexOf(READY) + 1);
