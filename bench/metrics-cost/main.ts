@@ -13,17 +13,20 @@ import { resultsDirectory, writeJson } from '../load/result-files.js';
 import { runLoad } from '../load/run.js';
 import { say } from '../load/terminal.js';
 import { argumentsOf, readTokens, real, text, UsageError, whole } from '../load/usage.js';
-import { linesOfMetrics, makeUnmetered } from './unmetered.js';
+import { type CostByTurns, measureByTurns } from './by-turns.js';
+import { linesOfMetrics, makeUnmetered } from './variants.js';
 
 /** sysexits.h EX_USAGE */
 const EXIT_USAGE = 64;
 
 const USAGE = `npm run bench:metrics-cost -- [options]
 
-Runs the same load against the server and against one without metrics, in alternating rounds. At a rate that both keep it compares
-the server's CPU a message; at one beyond what they can do, the messages acknowledged a second.
+First loads a server whose metrics count and time by turns, some 0.7 s each, and compares the CPU of the turns with and without.
+Then runs the same load against the server and against one without metrics, in alternating rounds. At a rate that both keep it
+compares the server's CPU a message; at one beyond what they can do, the messages acknowledged a second.
 
-  --rounds N             (5)
+  --turn-seconds N       measured time of the server with turns; 0: leave it out (300)
+  --rounds N             0: leave them out (5)
   --rate N               messages a second that both keep; 0: leave it out (4000)
   --saturating-rate N    messages a second beyond what they can do; 0: leave it out (20000)
   --connections N        (1000)
@@ -46,6 +49,7 @@ interface Run {
 }
 
 interface Options {
+  readonly turnSeconds: number;
   readonly rounds: number;
   readonly rate: number;
   readonly saturatingRate: number;
@@ -65,6 +69,7 @@ const LOAD_TOKENS = {
 
 const TOKENS = {
   ...LOAD_TOKENS,
+  'turn-seconds': text('300'),
   rounds: text('5'),
   rate: text('4000'),
   'saturating-rate': text('20000'),
@@ -88,7 +93,8 @@ function readOptions(argv: readonly string[]): Options | undefined {
   if (load === undefined) return undefined;
   const rate = (name: 'rate' | 'saturating-rate') => real(name, given[name], 0, 1_000_000);
   return {
-    rounds: whole('rounds', given.rounds, 1, 100),
+    turnSeconds: whole('turn-seconds', given['turn-seconds'], 0, 3_600),
+    rounds: whole('rounds', given.rounds, 0, 100),
     rate: rate('rate'),
     saturatingRate: rate('saturating-rate'),
     databaseUrl,
@@ -147,8 +153,21 @@ function table(
   ].join('\n');
 }
 
+function tellTurns({ cost, control, cycles, cpuOfMessage }: CostByTurns, rate: number): string {
+  const told = ({ percent, within }: CostByTurns['cost']) => `${percent.toFixed(2)} ± ${within.toFixed(2)}`;
+  return [
+    `by turns at ${rate} msg/s: CPU of the server, ${cycles} times on, on, off, off; ${cpuOfMessage.toFixed(1)} µs a message`,
+    `  cost, %          ${told(cost)} (95 %)`,
+    `  of equal turns   ${told(control)}`,
+  ].join('\n');
+}
+
 async function measure(options: Options): Promise<boolean> {
   const startedAt = new Date().toISOString();
+  const turns =
+    options.turnSeconds === 0
+      ? undefined
+      : await measureByTurns({ ...options.load, rate: options.rate, seconds: options.turnSeconds }, say);
   const unmetered = makeUnmetered();
   const runs: Run[] = [];
   try {
@@ -170,18 +189,26 @@ async function measure(options: Options): Promise<boolean> {
   const { rounds, rate, saturatingRate } = options;
   const at = (wanted: number) => runs.filter((run) => run.rate === wanted);
   const told = [
-    ...(rate > 0
+    ...(turns === undefined ? [] : [tellTurns(turns, rate)]),
+    ...(rounds > 0 ? [`median of ${rounds} rounds (range)`] : []),
+    ...(rounds > 0 && rate > 0
       ? [table(`at ${rate} msg/s: CPU of the server a message, µs`, at(rate), rounds, cpuOfMessage, 1)]
       : []),
-    ...(saturatingRate > 0
+    ...(rounds > 0 && saturatingRate > 0
       ? [table(`at ${saturatingRate} msg/s: acknowledged a second`, at(saturatingRate), rounds, acked, -1)]
       : []),
   ].join('\n\n');
-  console.log(`\nmedian of ${rounds} rounds (range)\n\n${told}`);
+  console.log(`\n${told}`);
   const directory = resultsDirectory(options.resultsDir, 'metrics-cost');
   if (directory !== undefined) {
     const machine = await readMachineFacts(undefined);
-    writeJson(join(directory, 'metrics-cost.json'), { startedAt, machine, options: options.load, runs });
+    writeJson(join(directory, 'metrics-cost.json'), {
+      startedAt,
+      machine,
+      options: options.load,
+      turns,
+      runs,
+    });
     writeFileSync(join(directory, 'metrics-cost.txt'), `${told}\n`);
     console.log(`\nfiles in ${directory}`);
   }

@@ -1,0 +1,71 @@
+/** Makes servers of the built one that differ in their metrics. */
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { startServer } from '../load/server-process.js';
+
+const DIST = fileURLToPath(new URL('../..', import.meta.url));
+const NO_OP = fileURLToPath(new URL('./no-op/', import.meta.url));
+const SWITCHED = fileURLToPath(new URL('./switched/', import.meta.url));
+const SWITCHED_MODULES = ['lean-counter.js', 'lean-histogram.js', 'timed.js'];
+const NEEDED = ['src', 'workers', 'web', 'status', 'node_modules'];
+
+export interface Variant {
+  /** Its main.js. */
+  readonly entry: string;
+  remove(): void;
+}
+
+/** Beside dist/, as it finds its packages and migrations by where it lies; named as the build's own, which clears up after the dead. */
+function copyOfServer(name: string): Variant & { readonly directory: string } {
+  const directory = join(DIST, '..', `.dist-${process.pid}-${name}`);
+  for (const name of NEEDED) cpSync(join(DIST, name), join(directory, name), { recursive: true });
+  return {
+    directory,
+    entry: join(directory, 'src', 'main.js'),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+/** What counts and measures is replaced by what does nothing. */
+export function makeUnmetered(): Variant {
+  const copy = copyOfServer('unmetered');
+  const client = join(copy.directory, 'node_modules', 'prom-client'); // found before the one of the checkout
+  mkdirSync(client, { recursive: true });
+  writeFileSync(
+    join(client, 'package.json'),
+    JSON.stringify({ type: 'module', exports: './prom-client.js' }),
+  );
+  for (const file of readdirSync(NO_OP).filter((name) => name.endsWith('.js'))) {
+    const into = file === 'prom-client.js' ? client : join(copy.directory, 'src', 'observability');
+    copyFileSync(join(NO_OP, basename(file)), join(into, file));
+  }
+  return copy;
+}
+
+/** What counts and measures does so by turns (switched/switch.ts). */
+export function makeSwitched(): Variant {
+  const copy = copyOfServer('switched');
+  for (const file of SWITCHED_MODULES) {
+    const own = pathToFileURL(join(SWITCHED, file)).href;
+    writeFileSync(
+      join(copy.directory, 'src', 'observability', file),
+      `export * from ${JSON.stringify(own)};\n`,
+    );
+  }
+  return copy;
+}
+
+/** How many samples of its metrics a server tells. */
+export async function linesOfMetrics(
+  databaseUrl: string | undefined,
+  entry: string | undefined,
+): Promise<number> {
+  const server = await startServer(databaseUrl, entry);
+  try {
+    const answer = await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`);
+    return (await answer.text()).split('\n').filter((line) => line.startsWith('parley_')).length;
+  } finally {
+    await server.stop();
+  }
+}
