@@ -106,7 +106,7 @@ describe('the benches at a tiny scale', () => {
     expect(run.code, run.output).toBe(outcomes.some(({ verdict }) => verdict === 'missed') ? 1 : 0);
   });
 
-  it('tell what metrics cost, by turns and against a server that has none', async () => {
+  it('tell what metrics cost, by turns and against a server that has none', { timeout: 90_000 }, async () => {
     const load = ['--connections', '20', '--rooms', '2', '--seconds', '1', '--warmup', '0.2', '--drain', '5'];
     const rates = ['--rate', '50', '--saturating-rate', '0', '--rounds', '1', '--turn-seconds', '12'];
     const run = await runBench('metrics-cost', ...load, ...rates, ...server);
