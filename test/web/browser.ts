@@ -14,7 +14,7 @@ const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/googl
 const executablePath = PATHS.find((path) => existsSync(path));
 export const hasBrowser = executablePath !== undefined;
 
-const WAIT_MS = 15_000; // for what should come at once, on a busy machine
+const WAIT_MS = 30_000; // for what should come at once, on a busy machine
 
 let browser: Browser | null = null;
 const contexts = new Set<BrowserContext>();
