@@ -1,5 +1,6 @@
 /** The comparison as text. */
-import { type Comparison, ratioOf, type Spread, spreadOf } from './comparison.js';
+import { type Spread, spreadOf } from '../load/spread.js';
+import { type Comparison, ratioOf } from './comparison.js';
 
 const NAME_WIDTH = 18;
 const CELL_WIDTH = 22;

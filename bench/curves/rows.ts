@@ -12,7 +12,7 @@ import { migrateUp } from '../../src/store/migrations.js';
 import type { Say } from '../load/measure.js';
 import { type Random, seededRandom } from '../load/random.js';
 import { sentence, wordOf } from '../search/corpus.js';
-import { type Corpus, createRooms, newMessages } from '../search/fill.js';
+import { type Corpus, createRooms, newMessages, writeAllWords } from '../search/fill.js';
 
 /** What statements on the path take when the table of messages has so many rows. Milliseconds. */
 export interface RowsPoint {
@@ -42,7 +42,9 @@ export async function measureRows(sizes: readonly number[], times: number, say: 
         if (rows % 1_000_000 === 0) say(`rows: ${rows} of ${size}`);
       }
       await db.unsafe('set statement_timeout = 0');
+      await writeAllWords(db);
       await db.unsafe('vacuum analyze messages');
+      await db.unsafe('vacuum analyze message_words');
       await db.unsafe('checkpoint');
       points.push({ rows: size, statements: await timeStatements(db, corpus, times, random) });
       say(`rows: ${size} measured`);
@@ -66,14 +68,17 @@ async function grow(db: Db, { author, rooms }: Corpus, count: number, random: Ra
         select (${all}::uuid[])[1 + i % ${all.length}::int] as room_id, i / ${all.length}::int + 1 as ord,
           (${texts}::text[])[1 + (random() * 499)::int] as content
         from generate_series(0, ${count - 1}::int) as i
-      ), heads as (select room_id, head_seq from room_heads)
-      insert into messages (id, room_id, user_id, seq_no, rev, created_rev, content, body_hash, created_at, updated_at)
-      select gen_random_uuid(), room_id, ${author}::uuid, head_seq + ord, head_seq + ord, head_seq + ord, content,
-        ''::bytea, now(), now()
-      from new join heads using (room_id)`;
-    await tx`
+      ), heads as (
+        select room_id, head_seq from room_heads
+      ), inserted as (
+        insert into messages (id, room_id, user_id, seq_no, rev, created_rev, content, body_hash, created_at, updated_at)
+        select gen_random_uuid(), room_id, ${author}::uuid, head_seq + ord, head_seq + ord, head_seq + ord, content,
+          ''::bytea, now(), now()
+        from new join heads using (room_id)
+        returning room_id, seq_no
+      )
       update room_heads h set head_seq = m.head, head_rev = m.head
-      from (select room_id, max(seq_no) as head from messages group by room_id) m where m.room_id = h.room_id`;
+      from (select room_id, max(seq_no) as head from inserted group by room_id) m where m.room_id = h.room_id`;
   });
 }
 
@@ -128,6 +133,7 @@ async function timeStatements(db: Db, corpus: Corpus, times: number, random: Ran
     const at = (share: number) =>
       took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN;
     found[name] = { p50: at(0.5), p99: at(0.99) };
+    await writeAllWords(db); // of what was inserted
   }
   return found;
 }

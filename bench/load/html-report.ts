@@ -7,6 +7,8 @@ import { escapeText, linePlot, type Series } from './svg-plot.js';
 /** Percentiles of the latency curve: at equal distances they show the tail, which is what is looked for. */
 const PERCENTILES = [10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99];
 
+const MIB = 1_024 * 1_024;
+
 const STYLE = `
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -68,7 +70,21 @@ function plots({ result, ack, delivery }: MergedRun): string {
       y: 'per second',
       series: [{ name: 'delivered', points: over((point) => point.delivered) }],
     }),
+    ...memoryPlot(result),
   ].join('\n');
+}
+
+function memoryPlot({ usage }: LoadResult): string[] {
+  if (usage.server === undefined) return [];
+  const points = usage.server.rss.map(([second, bytes]) => [second, bytes / MIB] as const);
+  return [
+    linePlot({
+      title: "The server's memory over time",
+      x: 'second of the measured time',
+      y: 'MiB resident',
+      series: [{ name: 'RSS', points }],
+    }),
+  ];
 }
 
 /** The page of one run. */

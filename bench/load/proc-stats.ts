@@ -23,7 +23,13 @@ export interface ThreadUsage {
 /** Cores are CPU seconds a second; memory is in bytes. Undefined: not to be had. */
 export interface UsageReport {
   readonly server:
-    | { readonly cores: number; readonly peakCores: number; readonly maxRss: number }
+    | {
+        readonly cores: number;
+        readonly peakCores: number;
+        readonly maxRss: number;
+        /** Resident bytes by second of the window. */
+        readonly rss: readonly (readonly [second: number, bytes: number])[];
+      }
     | undefined;
   readonly threads: readonly ThreadUsage[];
   readonly postgres:
@@ -104,7 +110,7 @@ export function watchUsage(serverPid: number | undefined, postgresPid: number | 
   const postgresStart = postgresPid === undefined ? undefined : treeTicks(postgresPid);
   const machineStart = readMachineTicks();
   let peakCores = 0;
-  let maxRss = 0;
+  const rss: (readonly [number, number])[] = [];
   let sampledAt = started;
   let sampledTicks = serverStart ?? 0;
 
@@ -113,7 +119,8 @@ export function watchUsage(serverPid: number | undefined, postgresPid: number | 
     const now = clockMicros();
     const ticks = serverTicks(serverPid);
     peakCores = Math.max(peakCores, (ticks - sampledTicks) / hertz / ((now - sampledAt) / 1e6));
-    maxRss = Math.max(maxRss, readServerRss(serverPid) ?? 0);
+    const resident = readServerRss(serverPid);
+    if (resident !== undefined) rss.push([(now - started) / 1e6, resident]);
     sampledAt = now;
     sampledTicks = ticks;
   }
@@ -144,7 +151,12 @@ export function watchUsage(serverPid: number | undefined, postgresPid: number | 
       return {
         server:
           serverStart !== undefined && serverEnd !== undefined && serverEnd > 0
-            ? { cores: cores(serverStart, serverEnd), peakCores, maxRss }
+            ? {
+                cores: cores(serverStart, serverEnd),
+                peakCores,
+                maxRss: rss.reduce((max, [, bytes]) => Math.max(max, bytes), 0),
+                rss,
+              }
             : undefined,
         threads: threads(seconds),
         postgres:

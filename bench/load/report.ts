@@ -1,6 +1,7 @@
 /** Prints a result for people. Every figure says its unit; what could not be had is n/a. */
 import type { LatencySummary } from './latency.js';
 import type { LoadResult } from './result.js';
+import { spreadOf } from './spread.js';
 
 const NAME_WIDTH = 22;
 
@@ -87,6 +88,36 @@ function traffic(result: LoadResult): string[] {
               (result.options.storm ? `; all whole ${number(result.resume.max)} ms after the storm` : ''),
           ),
         ]),
+  ];
+}
+
+const LONG_SECONDS = 60;
+const PARTS = 5;
+
+/** The medians of as many parts of the measured time, of a run long enough to drift. */
+function overTime({ options, timeline, usage: { server } }: LoadResult): string[] {
+  if (options.seconds < LONG_SECONDS) return [];
+  const told = (
+    name: string,
+    unit: string,
+    digits: number,
+    points: readonly (readonly [number, number])[],
+  ) => {
+    const parts = Array.from({ length: PARTS }, (_, part) => {
+      const isIn = (second: number) => Math.floor((second / options.seconds) * PARTS) === part;
+      const median = spreadOf(points.filter(([second]) => isIn(second)).map(([, value]) => value))?.median;
+      return median === undefined ? 'n/a' : number(median, digits);
+    });
+    return line(name, `${parts.join(', ')} ${unit}`);
+  };
+  const latency = (of: 'p50' | 'p99') =>
+    timeline.flatMap((point) => (point[of] === null ? [] : [[point.second, point[of]] as const]));
+  const memory = (server?.rss ?? []).map(([second, bytes]) => [second, bytes / 1_048_576] as const);
+  return [
+    line('by fifths of the time', 'medians of the slots'),
+    told('delivery p50', 'ms', 1, latency('p50')),
+    told('delivery p99', 'ms', 1, latency('p99')),
+    told('server RSS', 'MiB', 1, memory),
   ];
 }
 
@@ -178,9 +209,13 @@ export function formatReport(result: LoadResult): string {
   const parts = [
     load(result),
     traffic(result),
+    overTime(result),
     usage(result),
     loaders(result),
     [...codes(result), ...verdict(result)],
   ];
-  return parts.map((part) => part.join('\n')).join('\n\n');
+  return parts
+    .filter((part) => part.length > 0)
+    .map((part) => part.join('\n'))
+    .join('\n\n');
 }

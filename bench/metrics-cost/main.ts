@@ -5,12 +5,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ratioOf, type Spread, spreadOf } from '../compare/comparison.js';
+import { ratioOf } from '../compare/comparison.js';
 import { readMachineFacts } from '../load/machine.js';
 import { type LoadOptions, parseOptions } from '../load/options.js';
 import type { LoadResult } from '../load/result.js';
 import { resultsDirectory, writeJson } from '../load/result-files.js';
 import { runLoad } from '../load/run.js';
+import { type Spread, spreadOf } from '../load/spread.js';
 import { say } from '../load/terminal.js';
 import { argumentsOf, readTokens, real, text, UsageError, whole } from '../load/usage.js';
 import { type CostByTurns, measureByTurns } from './by-turns.js';

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { type Figures, formatOutcomes, judge } from '../../bench/autocannon/outcome.js';
 import { API_MARKS, type Suite } from '../../bench/autocannon/suites.js';
-import { ratioOf, spreadOf } from '../../bench/compare/comparison.js';
+import { ratioOf } from '../../bench/compare/comparison.js';
 import { parseCompareOptions } from '../../bench/compare/options.js';
 import { DEFAULT_SYSTEMS, orderOfRound, SYSTEMS } from '../../bench/compare/systems.js';
 import { formatComparison } from '../../bench/compare/table.js';
 import { startWalk } from '../../bench/k6/scripts/walk.js';
 import { formatSummary, readSummary } from '../../bench/k6/summary-table.js';
+import { spreadOf } from '../../bench/load/spread.js';
 import { UsageError } from '../../bench/load/usage.js';
 
 describe('a comparison', () => {
