@@ -105,10 +105,12 @@ export function localStorage(root: string, signer: GrantSigner, publicUrl: strin
     }
   }
 
+  /** Opened before it is answered: who deletes it meanwhile leaves it to those who read. */
   async function read(key: string, range: ByteRange | undefined, into: NextPiece) {
-    const size = await sizeOf(pathOf(key));
-    if (size === null) throw new ObjectMissing();
-    return pieces(pathOf(key), range ?? { start: 0, end: size - 1 }, into);
+    const file = await open(pathOf(key), 'r').catch((error: unknown) => {
+      throw isMissing(error) ? new ObjectMissing() : new StorageUnavailable(error);
+    });
+    return pieces(file, range ?? (await wholeOf(file)), into);
   }
 
   return {
@@ -255,9 +257,21 @@ async function* guarded(bytes: AsyncIterable<Uint8Array>, failure: SourceFailure
   }
 }
 
-/** A range of a file, in pieces as large as the memory given for each. */
-async function* pieces(path: string, { start, end }: ByteRange, into: NextPiece): AsyncIterable<Uint8Array> {
-  const file = await open(path, 'r').catch(unavailable);
+async function wholeOf(file: FileHandle): Promise<ByteRange> {
+  try {
+    return { start: 0, end: (await file.stat()).size - 1 };
+  } catch (error) {
+    await file.close();
+    throw new StorageUnavailable(error);
+  }
+}
+
+/** A range of a file, in pieces as large as the memory given for each. Closes the file at its end, or once nobody wants more. */
+async function* pieces(
+  file: FileHandle,
+  { start, end }: ByteRange,
+  into: NextPiece,
+): AsyncIterable<Uint8Array> {
   try {
     for (let at = start; at <= end; ) {
       const piece = await into();
@@ -284,8 +298,8 @@ function freshPiece(): Uint8Array {
 async function* joined(paths: readonly string[]): AsyncIterable<Uint8Array> {
   const piece = new Uint8Array(READ_BYTES); // written before the next is asked for
   for (const path of paths) {
-    const { size } = await stat(path).catch(unavailable);
-    yield* pieces(path, { start: 0, end: size - 1 }, () => piece);
+    const file = await open(path, 'r').catch(unavailable);
+    yield* pieces(file, await wholeOf(file), () => piece);
   }
 }
 

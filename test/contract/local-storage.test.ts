@@ -5,6 +5,7 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { grantSigner } from '../../src/attachments/local-links.js';
 import { localStorage } from '../../src/attachments/local-storage.js';
+import { ObjectMissing } from '../../src/attachments/storage-port.js';
 import { type Account, freshName, newAccount, newRoom, restClient } from '../helpers/rest-client.js';
 import { JWT_SECRET, type Server, startServerWithDatabase } from '../helpers/server-process.js';
 import { storageContract, whole } from './storage-contract.js';
@@ -42,6 +43,16 @@ test('parts that come after they were joined change nothing', async () => {
   const keys: string[] = [];
   for await (const each of storage.list()) keys.push(each.key);
   expect(keys).toEqual([key]);
+});
+
+test('what is deleted once it was found is still read whole', async () => {
+  const storage = localStorage(join(dataDir, 'deleted'), grantSigner(JWT_SECRET), null);
+  const key = `ab/${randomUUID()}`;
+  await storage.put(key, of('abcdef'), '');
+  const bytes = await storage.get(key);
+  await storage.remove(key);
+  expect((await whole(bytes)).toString()).toBe('abcdef');
+  await expect(storage.get(key)).rejects.toThrow(ObjectMissing);
 });
 
 async function* of(text: string): AsyncIterable<Uint8Array> {
