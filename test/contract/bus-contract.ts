@@ -146,7 +146,9 @@ export function busContract(name: string, open: () => Promise<BusWorld>): void {
         return published + dropped >= FLOOD && heard.length;
       };
       await expect.poll(done, { timeout: DEADLINE_MS }).toBeGreaterThan(0);
-      expect(a.stats()).toMatchObject({ healthy: true, received: 0 });
+      // On a busy machine what was flooded may have waited for so long that the bus was made anew.
+      await expect.poll(() => a.stats().healthy, { timeout: DEADLINE_MS }).toBe(true);
+      expect(a.stats().received).toBe(0);
       expect(a.stats().dropped).toBeGreaterThan(0);
       expect(b.stats()).toMatchObject({ published: 0, dropped: 0, received: heard.length });
     });
