@@ -153,7 +153,7 @@ function isAlive(pid) {
 /** What killed builds left, named by their process ids. */
 function removeLeftovers() {
   for (const name of readdirSync(root)) {
-    const pid = /^\.dist-(?:(?:old|lock)-)?(\d+)$/.exec(name)?.[1];
+    const pid = /^\.dist-(?:(?:old|lock)-)?(\d+)(?:-[a-z]+)?$/.exec(name)?.[1];
     if (pid !== undefined && !isAlive(Number(pid)))
       rmSync(join(root, name), { recursive: true, force: true });
   }

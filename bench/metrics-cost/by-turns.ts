@@ -1,4 +1,4 @@
-/** What the metrics cost by a server that has them by turns: the CPU of the turns with and without, of the same run. */
+/** What counting and timing costs, by a server that does it by turns: the CPU of the turns with and without, of the same run. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { runLoad } from '../load/run.js';
 import { CYCLE, isOnIn, slotAt } from './switched/slots.js';
 import { makeSwitched } from './variants.js';
 
-const CYCLES_MIN = 2;
+const CYCLES_MIN = 3;
 
 export interface Turn {
   readonly slot: number;
@@ -16,7 +16,7 @@ export interface Turn {
   readonly cpu: number;
 }
 
-/** Percent of the CPU without metrics, with what a second run would hardly lie outside of. */
+/** Percent of the CPU without metrics. */
 export interface Cost {
   readonly percent: number;
   /** Half of the 95 % confidence interval. */
@@ -25,14 +25,14 @@ export interface Cost {
 
 export interface CostByTurns {
   readonly cost: Cost;
-  /** The same of turns that don't differ: what the measure itself shows where there is nothing. */
+  /** The same of the odd and the even turns, which don't differ: about what the measure shows where there is nothing. */
   readonly control: Cost;
   readonly cycles: number;
   /** µs. */
   readonly cpuOfMessage: number;
 }
 
-/** Turns in which the server wasn't late or missing, from a log of the CPU so far at each turn's end. */
+/** The CPU of each turn, but for those after one that is missing, from a log of the CPU so far at each turn's end. */
 export function turnsOf(log: string): Turn[] {
   const ends = log
     .split('\n')

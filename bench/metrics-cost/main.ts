@@ -26,7 +26,7 @@ First loads a server whose metrics count and time by turns, some 0.7 s each, and
 Then runs the same load against the server and against one without metrics, in alternating rounds. At a rate that both keep it
 compares the server's CPU a message; at one beyond what they can do, the messages acknowledged a second.
 
-  --turn-seconds N       measured time of the server with turns; 0: leave it out (300)
+  --turn-seconds N       measured time of the server with turns, at --rate; 0: leave it out (300)
   --rounds N             0: leave them out (5)
   --rate N               messages a second that both keep; 0: leave it out (4000)
   --saturating-rate N    messages a second beyond what they can do; 0: leave it out (20000)
@@ -157,7 +157,7 @@ function table(
 function tellTurns({ cost, control, cycles, cpuOfMessage }: CostByTurns, rate: number): string {
   const told = ({ percent, within }: CostByTurns['cost']) => `${percent.toFixed(2)} ± ${within.toFixed(2)}`;
   return [
-    `by turns at ${rate} msg/s: CPU of the server, ${cycles} times on, on, off, off; ${cpuOfMessage.toFixed(1)} µs a message`,
+    `by turns at ${rate} msg/s: CPU of the server, ${cycles} times on, off, off, on; ${cpuOfMessage.toFixed(1)} µs a message`,
     `  cost, %          ${told(cost)} (95 %)`,
     `  of equal turns   ${told(control)}`,
   ].join('\n');
@@ -166,7 +166,7 @@ function tellTurns({ cost, control, cycles, cpuOfMessage }: CostByTurns, rate: n
 async function measure(options: Options): Promise<boolean> {
   const startedAt = new Date().toISOString();
   const turns =
-    options.turnSeconds === 0
+    options.turnSeconds === 0 || options.rate === 0
       ? undefined
       : await measureByTurns({ ...options.load, rate: options.rate, seconds: options.turnSeconds }, say);
   const unmetered = makeUnmetered();

@@ -1,5 +1,5 @@
 /** Makes servers of the built one that differ in their metrics. */
-import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { startServer } from '../load/server-process.js';
@@ -45,13 +45,15 @@ export function makeUnmetered(): Variant {
 
 /** What counts and measures does so by turns (switched/switch.ts). */
 export function makeSwitched(): Variant {
+  const replaced = SWITCHED_MODULES.map((file) => join('src', 'observability', file));
+  for (const file of replaced) {
+    if (!existsSync(join(DIST, file)))
+      throw new Error(`${file} isn't there any more: nothing would switch it`);
+  }
   const copy = copyOfServer('switched');
-  for (const file of SWITCHED_MODULES) {
-    const own = pathToFileURL(join(SWITCHED, file)).href;
-    writeFileSync(
-      join(copy.directory, 'src', 'observability', file),
-      `export * from ${JSON.stringify(own)};\n`,
-    );
+  for (const file of replaced) {
+    const own = pathToFileURL(join(SWITCHED, basename(file))).href;
+    writeFileSync(join(copy.directory, file), `export * from ${JSON.stringify(own)};\n`);
   }
   return copy;
 }

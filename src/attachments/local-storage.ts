@@ -266,7 +266,7 @@ async function wholeOf(file: FileHandle): Promise<ByteRange> {
   }
 }
 
-/** A range of a file, in pieces as large as the memory given for each. Closes the file at its end, or once nobody wants more. */
+/** A range of a file, in pieces as large as the memory given for each. Whoever begins to read them closes the file, at its end or before. */
 async function* pieces(
   file: FileHandle,
   { start, end }: ByteRange,

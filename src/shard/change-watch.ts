@@ -34,7 +34,6 @@ export interface ChangeWatchOptions {
 export function watchChanges(options: ChangeWatchOptions): () => void {
   let mark: ChangeMark | null = null;
   let known = new Set<string>();
-  let stopped = false;
 
   function take(changes: Changes): void {
     if (changes.blocks !== null) options.blocked(changes.blocks);
@@ -45,13 +44,9 @@ export function watchChanges(options: ChangeWatchOptions): () => void {
     mark = changes.mark;
   }
 
-  async function look(): Promise<void> {
+  async function look(stopped: () => boolean): Promise<void> {
     const changes = await options.changesSince(mark);
-    if (!stopped) take(changes);
+    if (!stopped()) take(changes);
   }
-  const stop = repeat(POLL_MS, look, options.report, 0);
-  return () => {
-    stopped = true;
-    stop();
-  };
+  return repeat(POLL_MS, look, options.report, 0);
 }

@@ -12,14 +12,9 @@ export function startRetention(ports: {
   readonly swept: (messages: number) => void;
   readonly report: (error: unknown) => void;
 }): () => void {
-  let stopped = false;
-  const look = async (): Promise<void> => {
-    const messages = await ports.sweep(() => stopped);
+  const look = async (stopped: () => boolean): Promise<void> => {
+    const messages = await ports.sweep(stopped);
     if (messages > 0) ports.swept(messages);
   };
-  const stop = repeat(LOOK_EVERY_MS, look, ports.report);
-  return () => {
-    stopped = true;
-    stop();
-  };
+  return repeat(LOOK_EVERY_MS, look, ports.report);
 }

@@ -1,6 +1,6 @@
 import postgres from 'postgres';
 import { withDeadline } from '../lib/deadline.js';
-import type { TlsMode } from './database-tls.js';
+import { connectionError, type TlsMode } from './database-tls.js';
 import { watchedSockets } from './watched-socket.js';
 
 /** A pool of connections; every operation of the store takes one as its first argument. */
@@ -13,7 +13,7 @@ const STATEMENT_TIMEOUT_MS = 5_000; // nothing on any path should take this long
 // A node that is cut off within a transaction holds its locks against all others for no longer than this.
 const IDLE_IN_TRANSACTION_MS = 3_000;
 const SILENT_MS = 6_000; // then the server is out of reach rather than busy: the connection is given up
-const OUTCOME_MS = 15_000; // beyond all of these: the driver has lost the statement, and nobody may wait for it for ever
+const OUTCOME_MS = 16_000; // beyond all of these, connecting twice for TLS: the driver has lost it, and nobody may wait for ever
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
 
 /**
@@ -124,7 +124,7 @@ export function violatedConstraint(error: unknown): string | null {
 }
 
 function noOutcome(): Error {
-  return Object.assign(new Error(`no outcome within ${OUTCOME_MS} ms`), { code: 'ETIMEDOUT' });
+  return connectionError(`no outcome within ${OUTCOME_MS} ms`, 'ETIMEDOUT');
 }
 
 /** Waits for a statement, turning connection trouble into {@link StoreUnavailable}. */
@@ -132,7 +132,11 @@ export async function run<T>(statement: PromiseLike<T>): Promise<T> {
   try {
     return await withDeadline(Promise.resolve(statement), OUTCOME_MS, noOutcome);
   } catch (error) {
-    if (isUnavailable(error)) throw new StoreUnavailable(error);
-    throw error;
+    throw asStoreError(error);
   }
+}
+
+/** What is thrown for an error of the driver. */
+export function asStoreError(error: unknown): unknown {
+  return isUnavailable(error) ? new StoreUnavailable(error) : error;
 }

@@ -26,18 +26,26 @@ export async function beginTls(
   try {
     await once(socket, 'connect', { signal });
     socket.write(REQUEST);
-    const [answer] = (await once(socket, 'data', { signal })) as [Buffer];
+    const closed = once(socket, 'close', { signal }).then(() => [Buffer.alloc(0)]);
+    const [answer] = (await Promise.race([once(socket, 'data', { signal }), closed])) as [Buffer];
     if (answer.length === 1 && answer[0] === REFUSED && mode === 'prefer') return socket;
     // What comes in the clear behind the answer isn't the server's (CVE-2021-23222).
-    if (answer.length !== 1 || answer[0] !== ACCEPTED) throw failure('the server has no TLS', 'EPROTO');
+    if (answer.length !== 1 || answer[0] !== ACCEPTED)
+      throw connectionError('the server has no TLS', 'EPROTO');
     const name = isIP(host) === 0 ? { servername: host } : {};
-    const secure = connect({ socket, host, ...name, rejectUnauthorized: mode === 'verify-full' });
+    const secure = connect({
+      socket,
+      host,
+      ...name,
+      rejectUnauthorized: mode !== 'prefer' && mode !== 'require',
+    });
     await once(secure, 'secureConnect', { signal });
     return secure;
   } catch (error) {
     socket.destroy();
-    throw signal.aborted ? failure(`no TLS within ${timeoutMs} ms`, 'ETIMEDOUT') : error;
+    throw signal.aborted ? connectionError(`no TLS within ${timeoutMs} ms`, 'ETIMEDOUT') : error;
   }
 }
 
-const failure = (message: string, code: string) => Object.assign(new Error(message), { code });
+/** An error with a code, as sockets have it. */
+export const connectionError = (message: string, code: string) => Object.assign(new Error(message), { code });

@@ -1,4 +1,5 @@
 import type { RoomId } from '../protocol/ids.js';
+import { inBatches } from './batches.js';
 import { type Db, run } from './client.js';
 import { type MessageRow, messageColumns } from './message-rows.js';
 import { type ExportRecord, exportedMessage } from './user-export.js';
@@ -23,5 +24,5 @@ export async function* roomRecords(db: Db, room_id: RoomId): AsyncGenerator<read
   const messages = db<MessageRow[]>`
     select ${messageColumns(db)} from messages m join users u on u.id = m.user_id
     where m.room_id = ${room_id} order by m.seq_no`;
-  for await (const rows of messages.cursor(CURSOR_ROWS)) yield rows.map(exportedMessage);
+  for await (const rows of inBatches(db, messages, CURSOR_ROWS)) yield rows.map(exportedMessage);
 }

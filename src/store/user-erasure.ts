@@ -1,4 +1,5 @@
 import type { RoomId, UserId } from '../protocol/ids.js';
+import { inBatches } from './batches.js';
 import { type Db, run } from './client.js';
 import { type Doomed, makeTombstones, TOMBSTONES_BATCH } from './tombstones.js';
 
@@ -32,7 +33,7 @@ export async function eraseMessages(db: Db, user_id: UserId): Promise<number> {
   const own = db<Doomed[]>`
     select m.id, m.room_id, m.user_id, h.closed from messages m join room_heads h on h.room_id = m.room_id
     where m.user_id = ${user_id} and m.deleted_at is null`;
-  for await (const rows of own.cursor(TOMBSTONES_BATCH)) {
+  for await (const rows of inBatches(db, own, TOMBSTONES_BATCH)) {
     await makeTombstones(db, rows);
     erased += rows.length;
   }

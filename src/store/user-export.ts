@@ -1,5 +1,6 @@
 import type { UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
+import { inBatches } from './batches.js';
 import { type Db, run } from './client.js';
 import { type MessageRow, messageColumns, toMessage } from './message-rows.js';
 
@@ -52,20 +53,20 @@ export async function* userRecords(db: Db, user_id: UserId): AsyncGenerator<read
   );
   const messages = db<MessageRow[]>`
     select ${messageColumns(db)} from messages m join users u on u.id = m.user_id where m.user_id = ${user_id}`;
-  for await (const rows of messages.cursor(CURSOR_ROWS)) yield rows.map(exportedMessage);
+  for await (const rows of inBatches(db, messages, CURSOR_ROWS)) yield rows.map(exportedMessage);
   const edits = db`
     select e.message_id, e.rev, e.content, e.edited_at
     from message_edits e join messages m on m.id = e.message_id where m.user_id = ${user_id}`;
-  for await (const rows of edits.cursor(CURSOR_ROWS)) yield labelled('message_edit', rows);
+  for await (const rows of inBatches(db, edits, CURSOR_ROWS)) yield labelled('message_edit', rows);
   const reactions = db`select message_id, emoji, created_at from reactions where user_id = ${user_id}`;
-  for await (const rows of reactions.cursor(CURSOR_ROWS)) yield labelled('reaction', rows);
+  for await (const rows of inBatches(db, reactions, CURSOR_ROWS)) yield labelled('reaction', rows);
   const attachments = db`
     select id, message_id, room_id, state, file_name, file_type, file_size, width, height, created_at
     from attachments where user_id = ${user_id}`;
-  for await (const rows of attachments.cursor(CURSOR_ROWS)) yield labelled('attachment', rows);
+  for await (const rows of inBatches(db, attachments, CURSOR_ROWS)) yield labelled('attachment', rows);
   const reports = db`
     select id, message_id, room_id, reason, created_at from reports where reporter = ${user_id}`;
-  for await (const rows of reports.cursor(CURSOR_ROWS)) yield labelled('report', rows);
+  for await (const rows of inBatches(db, reports, CURSOR_ROWS)) yield labelled('report', rows);
 }
 
 function labelled(record: string, rows: readonly Readonly<Record<string, unknown>>[]): ExportRecord[] {

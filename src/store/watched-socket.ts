@@ -1,5 +1,5 @@
 import { connect, Socket } from 'node:net';
-import { beginTls, type TlsMode } from './database-tls.js';
+import { beginTls, connectionError, type TlsMode } from './database-tls.js';
 
 /**
  * Makes connections that end by themselves when the other side has owed an answer for too long: a statement that hangs
@@ -26,10 +26,12 @@ export function watchedSockets(options: {
   }): Promise<Socket> => {
     const at = turn++ % Math.max(1, target.host.length);
     if (typeof target.path === 'string') return watch(connect(target.path), silentMs, watched);
-    const host = target.host[at] ?? 'localhost';
-    const socket = connect({ host, port: target.port[at] ?? 5432 });
-    if (tls === 'disable') return watch(socket, silentMs, watched);
-    return watch(await beginTls(socket, host, tls, connectMs).catch(broken), silentMs, watched);
+    const where = { host: target.host[at] ?? 'localhost', port: target.port[at] ?? 5432 };
+    const socket = connect(where);
+    const begun =
+      tls === 'disable' ? socket : await beginTls(socket, where.host, tls, connectMs).catch(broken);
+    // Where it leads to, which the driver tells of in errors.
+    return watch(Object.assign(begun, where), silentMs, watched);
   };
 }
 
@@ -73,31 +75,46 @@ function watch(socket: Socket, silentMs: number, watched: Set<Watched>): Socket 
   }, silentMs / 10);
   timer.unref();
   socket.once('close', unwatch);
+  socket.on('error', () => undefined); // before the driver listens; it hears of it as the socket closes
   return closingLate(socket);
 }
 
-const CLOSING_MS = 20; // a transaction that is between two statements has come to its end by then
+const CLOSING_MS = 20; // so long a transaction may pause between two statements and still find its end
+const CLOSING_ROUNDS = 5; // what keeps being given new statements isn't kept from being connected anew
 
 /**
  * The driver fails what is under way on an error, and forgets the socket as it closes. What it writes after that (the
  * rollback of a transaction that failed, say) it throws over, out of anybody's reach, and the next connection's first
  * message it then keeps to itself (porsager/postgres#1208). So what is under way fails first, as does what is written
- * for a while yet, and then the driver hears of the close.
+ * until nothing is any more, and then the driver hears of the close. Its `cancel` would take the error for a failure.
  */
 function closingLate(socket: Socket): Socket {
   const emit = socket.emit.bind(socket) as (...event: unknown[]) => boolean;
   const fail = () => void emit('error', connectionError('the connection is broken', 'CONNECTION_CLOSED'));
+  let hadError = false;
+  let written = false;
+
+  /** The driver's writes go out at the end of a turn of the event loop; where none did, nobody has anything left to say. */
+  function close(rounds: number): void {
+    written = false;
+    setTimeout(() => {
+      setImmediate(() => {
+        fail();
+        if (written && rounds > 1) close(rounds - 1);
+        else emit('close', hadError);
+      });
+    }, CLOSING_MS);
+  }
   socket.emit = (...event: unknown[]) => {
+    if (event[0] === 'error') hadError = true;
     if (event[0] !== 'close') return emit(...event);
     socket.write = () => {
+      written = true;
       process.nextTick(fail);
       return true;
     };
     fail();
-    setTimeout(() => {
-      fail();
-      emit(...event);
-    }, CLOSING_MS);
+    close(CLOSING_ROUNDS);
     return true;
   };
   return socket;
@@ -106,8 +123,6 @@ function closingLate(socket: Socket): Socket {
 function giveUp(socket: Socket, silentMs: number): void {
   socket.destroy(connectionError(`no answer for ${silentMs} ms`, 'ETIMEDOUT'));
 }
-
-const connectionError = (message: string, code: string) => Object.assign(new Error(message), { code });
 
 /** The kinds of messages that count, by the byte they begin with (PostgreSQL's documentation, "Message Formats"). */
 const [QUERY, SYNC, DESCRIBE] = ['Q', 'S', 'D'].map((kind) => kind.charCodeAt(0));

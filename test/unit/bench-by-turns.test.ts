@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { costOf, type Turn, turnsOf } from '../../bench/metrics-cost/by-turns.js';
 
-/** Cycles of on, on, off, off, with some noise that repeats, and 2 % more where it is on. */
+/** Cycles of on, off, off, on, with some noise that repeats, a drift, and more where it is on. */
 const cycles = (count: number, more: number): Turn[] =>
   Array.from({ length: 4 * count }, (_, slot) => ({
     slot,
-    cpu: (1_000 + ((slot * 37) % 11)) * (slot % 4 < 2 ? 1 + more : 1),
+    cpu: (1_000 + slot + ((slot * 37) % 11)) * ([0, 3].includes(slot % 4) ? 1 + more : 1),
   }));
 
 test('the cost is what the turns with metrics have more, and the control sees nothing of it', () => {

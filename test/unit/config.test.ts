@@ -117,7 +117,14 @@ describe('the configuration', () => {
     ['TRUST_PROXY', ['1', '10.0.0.0/33', '::1/129', 'proxy.example', '10.0.0.0/8/8', 'true']],
     [
       'DATABASE_URL',
-      ['mysql://u@h/d', 'postgres:///d', 'not a url', 'postgres://u:p@h', 'postgres://u@h/d?sslmode=maybe'],
+      [
+        'mysql://u@h/d',
+        'postgres:///d',
+        'not a url',
+        'postgres://u:p@h',
+        'postgres://u@h/d?sslmode=maybe',
+        'postgres://u@h/d?ssl=require',
+      ],
     ],
     ['REDIS_URL', ['http://h', 'redis://']],
     ['STORAGE_TYPE', ['S3', 'gcs']],
