@@ -236,10 +236,8 @@ export function createFrontMetrics(
     buckets: LATENCY_BUCKETS,
     registers,
   });
-  const latency = (name: string, help: string) => {
-    const [observe] = leanHistogram(registers, { name, help, buckets: LATENCY_BUCKETS, series: [{}] });
-    return observe ?? (() => {});
-  };
+  const latency = (name: string, help: string) =>
+    leanHistogram(registers, { name, help, buckets: LATENCY_BUCKETS })({});
   const cpuTasks = new Histogram({
     name: 'parley_cpu_task_seconds',
     help: 'Tasks of the CPU pool by name and outcome (`ok`, `error`, `overloaded`), their wait for a thread included.',

@@ -12,7 +12,7 @@ export function leanCounter<Value extends string>(
     readonly label: string;
     readonly values: readonly Value[];
   },
-): (value: Value) => void {
+): (value: Value, by?: number) => void {
   const { name, help, label } = of;
   const counts = new Map(of.values.map((value) => [value, 0]));
   new Counter({
@@ -25,5 +25,5 @@ export function leanCounter<Value extends string>(
       for (const [value, count] of counts) this.inc({ [label]: value }, count);
     },
   });
-  return (value) => counts.set(value, (counts.get(value) ?? 0) + 1);
+  return (value, by = 1) => counts.set(value, (counts.get(value) ?? 0) + by);
 }

@@ -1,5 +1,8 @@
 import type { Metric, Registry } from 'prom-client';
 
+type Labels = Readonly<Record<string, string>>;
+export type Observe = (value: number) => void;
+
 interface Observed {
   /** Observations by bucket; the last are beyond all. */
   readonly counts: Float64Array;
@@ -7,12 +10,11 @@ interface Observed {
 }
 
 /**
- * A histogram whose series are known beforehand, for what is observed several times a message: an observation costs
- * some additions, where prom-client's own builds a key of the labels each time.
+ * A histogram for what is observed as often as messages come: an observation costs some additions, where prom-client's
+ * own builds a key of the labels each time.
  *
  * @param of.buckets upper bounds, ascending
- * @param of.series the labels of each series; `[{}]` for one without labels
- * @returns an `observe` for each series, in their order
+ * @returns adds a series, told from then on; what it gives observes into it. Each series is to be added once.
  */
 export function leanHistogram(
   registers: readonly Registry[],
@@ -20,14 +22,10 @@ export function leanHistogram(
     readonly name: string;
     readonly help: string;
     readonly buckets: readonly number[];
-    readonly series: readonly Readonly<Record<string, string>>[];
   },
-): ((value: number) => void)[] {
+): (labels: Labels) => Observe {
   const { name, help, buckets } = of;
-  const all = of.series.map((labels) => {
-    const observed: Observed = { counts: new Float64Array(buckets.length + 1), sum: 0 };
-    return { labels, observed };
-  });
+  const all: { readonly labels: Labels; readonly observed: Observed }[] = [];
 
   function valuesOf({ labels, observed }: (typeof all)[number]) {
     let total = 0;
@@ -49,10 +47,14 @@ export function leanHistogram(
   // The types want one of prom-client's classes; a registry uses no more of them than this.
   for (const registry of registers) registry.registerMetric(metric as unknown as Metric);
 
-  return all.map(({ observed }) => (value) => {
-    let bucket = 0;
-    while (bucket < buckets.length && value > (buckets[bucket] ?? 0)) bucket++;
-    observed.counts[bucket] = (observed.counts[bucket] ?? 0) + 1;
-    observed.sum += value;
-  });
+  return (labels) => {
+    const observed: Observed = { counts: new Float64Array(buckets.length + 1), sum: 0 };
+    all.push({ labels, observed });
+    return (value) => {
+      let bucket = 0;
+      while (bucket < buckets.length && value > (buckets[bucket] ?? 0)) bucket++;
+      observed.counts[bucket] = (observed.counts[bucket] ?? 0) + 1;
+      observed.sum += value;
+    };
+  };
 }

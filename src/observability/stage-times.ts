@@ -14,13 +14,11 @@ export function stageTimes<Stage extends string>(
   registers: readonly Registry[],
   stages: readonly Stage[],
 ): (stage: Stage, seconds: number) => void {
-  const series = stages.map((stage) => ({ stage }));
-  const observers = leanHistogram(registers, {
+  const series = leanHistogram(registers, {
     name: 'parley_message_stage_seconds',
     help: HELP,
     buckets: BUCKETS,
-    series,
   });
-  const byStage = new Map(stages.map((stage, i) => [stage, observers[i]]));
+  const byStage = new Map(stages.map((stage) => [stage, series({ stage })]));
   return (stage, seconds) => byStage.get(stage)?.(seconds);
 }

@@ -67,8 +67,10 @@ export interface BatchWriter {
   readonly waiting: () => number;
 }
 
+export type BatchKind = 'send' | ChangeKind;
+
 /** Hears of every committed batch: its kind and size, the seconds of its statement, and those its jobs had waited. */
-export type ObserveBatch = (kind: string, size: number, seconds: number, waits: readonly number[]) => void;
+export type ObserveBatch = (kind: BatchKind, size: number, seconds: number, waits: readonly number[]) => void;
 
 /**
  * @param committed hears of every committed change before whoever asked for it; in a room's order
@@ -251,7 +253,7 @@ export function createBatchWriter(
     }
   }
 
-  function observed(kind: string, jobs: readonly { readonly clock: Clock }[], begun: number): void {
+  function observed(kind: BatchKind, jobs: readonly { readonly clock: Clock }[], begun: number): void {
     const waits = jobs.map(({ clock }) => (begun - clock.queuedAt) / 1_000);
     observe(kind, jobs.length, (performance.now() - begun) / 1_000, waits);
   }

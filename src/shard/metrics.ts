@@ -1,15 +1,20 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.js';
 import type { Route } from '../http/routes.js';
+import { madeOnce } from '../lib/made-once.js';
 import { type CacheFigures, registerCaches } from '../observability/cache-metrics.js';
 import { frameErrors } from '../observability/frame-errors.js';
+import { leanCounter } from '../observability/lean-counter.js';
+import { leanHistogram } from '../observability/lean-histogram.js';
 import { limitsHit } from '../observability/limits-hit.js';
+import { operationTimes } from '../observability/operation-times.js';
 import { SHARD_STAGES, stageTimes } from '../observability/stage-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import type { CallMeter } from '../observability/timed.js';
 import type { ErrorCode } from '../protocol/errors.js';
 import type { Admission } from '../rooms/admission.js';
-import type { BatchWriter } from '../rooms/batch-writer.js';
+import type { BatchKind, BatchWriter, ObserveBatch } from '../rooms/batch-writer.js';
+import { LOG_CHANGES } from '../rooms/events.js';
 import type { Joins } from '../rooms/joins.js';
 import type { MessageService } from '../rooms/message-service.js';
 import type { Sequencer } from '../rooms/sequencer.js';
@@ -17,13 +22,14 @@ import type { RequestLimits } from './request-limits.js';
 import type { SearchUpkeep } from './search-upkeep.js';
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+const BATCH_KINDS = ['send', ...Object.keys(LOG_CHANGES)] as readonly BatchKind[];
 const SIZE_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 150, 200, 256];
 
 /** What a shard counts as it happens; everything else is read when scraped. */
 export interface ShardMetrics {
   readonly registry: Registry;
   /** A batch of one kind was committed. @param seconds of its statement @param waits of its jobs before it, seconds */
-  readonly batch: (kind: string, size: number, seconds: number, waits: readonly number[]) => void;
+  readonly batch: ObserveBatch;
   /** A request arrived. @param seconds since the front received it */
   readonly arrived: (seconds: number) => void;
   /** A message goes to its batch. @param seconds since it was begun with */
@@ -52,31 +58,44 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
   registry.setDefaultLabels({ process: String(of.process), thread: `shard-${of.shard}` });
   const registers = [registry];
   const stage = stageTimes(registers, SHARD_STAGES);
-  const size = new Histogram({
+  const batchSizes = leanHistogram(registers, {
     name: 'parley_batch_size',
     help: 'Changes committed in one statement, by kind.',
-    labelNames: ['kind'],
     buckets: SIZE_BUCKETS,
-    registers,
   });
-  const changes = new Counter({
+  const batchSize = madeOnce((kind: BatchKind) => batchSizes({ kind }));
+  const changes = leanCounter(registers, {
     name: 'parley_changes_committed_total',
     help: 'Changes committed, by kind; `send` are messages.',
-    labelNames: ['kind'],
-    registers,
+    label: 'kind',
+    values: BATCH_KINDS,
   });
-  const queries = new Histogram({
+  const times = operationTimes(registers, {
     name: 'parley_database_seconds',
     help: 'Operations of the database by name and outcome, waiting for a connection included.',
-    labelNames: ['operation', 'outcome'],
     buckets: LATENCY_BUCKETS,
-    registers,
   });
-  const underway = new Gauge({
+  let underway = 0;
+  new Gauge({
     name: 'parley_database_operations_underway',
     help: 'Operations of the database that wait for a connection or an answer.',
     registers,
+    collect() {
+      this.set(underway);
+    },
   });
+  const queried: CallMeter = (operation) => {
+    const { ended } = times(operation);
+    return {
+      begun: () => {
+        underway++;
+      },
+      ended(ok, seconds) {
+        underway--;
+        ended(ok, seconds);
+      },
+    };
+  };
   new Gauge({
     name: 'parley_database_pool_size',
     help: 'Connections to the database that a shard may open.',
@@ -85,20 +104,14 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
   return {
     registry,
     batch(kind, count, seconds, waits) {
-      size.observe({ kind }, count);
-      changes.inc({ kind }, count);
+      batchSize(kind)(count);
+      changes(kind, count);
       stage('commit', seconds);
       for (const wait of waits) stage('wait', wait);
     },
     arrived: (seconds) => stage('to_shard', seconds),
     admitted: (seconds) => stage('admit', seconds),
-    queried: {
-      begun: () => underway.inc(),
-      ended(operation, ok, seconds) {
-        underway.dec();
-        queries.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds);
-      },
-    },
+    queried,
     refused: frameErrors(registers),
     limited: limitsHit(registers, ['rest', 'auth']),
     watch: (totals) => registerTotals(registers, totals),

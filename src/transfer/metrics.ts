@@ -1,4 +1,5 @@
 import { Histogram, type Registry } from 'prom-client';
+import { operationTimes } from '../observability/operation-times.js';
 import { threadRegistry } from '../observability/thread-metrics.js';
 import type { CallMeter } from '../observability/timed.js';
 
@@ -21,12 +22,10 @@ export function createTransferMetrics(process: number): TransferMetrics {
   const registry = threadRegistry('transfer');
   registry.setDefaultLabels({ process: String(process), thread: 'transfer' });
   const registers = [registry];
-  const storage = new Histogram({
+  const stored = operationTimes(registers, {
     name: 'parley_storage_seconds',
     help: 'Operations of the storage of attachments by name and outcome; `put` takes as long as whoever brings the bytes.',
-    labelNames: ['operation', 'outcome'],
     buckets: STORAGE_BUCKETS,
-    registers,
   });
   const durations = new Histogram({
     name: 'parley_upload_seconds',
@@ -44,11 +43,7 @@ export function createTransferMetrics(process: number): TransferMetrics {
   });
   return {
     registry,
-    stored: {
-      begun: () => undefined,
-      ended: (operation, ok, seconds) =>
-        storage.observe({ operation, outcome: ok ? 'ok' : 'error' }, seconds),
-    },
+    stored,
     async upload(way, run, bytes) {
       const end = durations.startTimer({ way });
       try {

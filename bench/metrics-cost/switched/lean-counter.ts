@@ -4,7 +4,7 @@ import { isOn } from './switch.js';
 
 export const leanCounter: typeof real = (registers, of) => {
   const count = real(registers, of);
-  return (value) => {
-    if (isOn()) count(value);
+  return (value, by) => {
+    if (isOn()) count(value, by);
   };
 };

@@ -2,7 +2,12 @@
 import { leanHistogram as real } from '../../../src/observability/lean-histogram.js';
 import { isOn } from './switch.js';
 
-export const leanHistogram: typeof real = (registers, of) =>
-  real(registers, of).map((observe) => (value: number) => {
-    if (isOn()) observe(value);
-  });
+export const leanHistogram: typeof real = (registers, of) => {
+  const series = real(registers, of);
+  return (labels) => {
+    const observe = series(labels);
+    return (value) => {
+      if (isOn()) observe(value);
+    };
+  };
+};
