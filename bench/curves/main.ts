@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { resultsDirectory, writeJson } from '../load/result-files.js';
-import { linePlot } from '../load/svg-plot.js';
+import { linePlot, svgFile } from '../load/svg-plot.js';
 import { say } from '../load/terminal.js';
 import { AXES, type Axis, measurePoint, type Point } from './load-axes.js';
 import { measureRows, type RowsPoint } from './rows.js';
@@ -152,7 +152,8 @@ async function main(): Promise<void> {
       curves.map(({ name, points }) => ({ name, points })),
     );
     for (const { name, plots } of curves) {
-      for (const [i, svg] of plots.entries()) writeFileSync(join(directory, `${name}-${i + 1}.svg`), svg);
+      for (const [i, svg] of plots.entries())
+        writeFileSync(join(directory, `${name}-${i + 1}.svg`), svgFile(svg));
     }
     console.log(`files in ${directory}`);
   }

@@ -47,6 +47,17 @@ function label(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: value < 10 ? 2 : 0 });
 }
 
+const FILE_STYLE =
+  'text { fill: #0f172a } .title { font-weight: 600; font-size: 13px } .grid { stroke: #0f172a; opacity: .15 }';
+
+/** An `<svg>` element as a file that stands by itself, on white. */
+export function svgFile(svg: string): string {
+  const root = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="11"`;
+  return svg
+    .replace('<svg', root)
+    .replace('>', `>\n<style>${FILE_STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>`);
+}
+
 /** @returns an `<svg>` element. */
 export function linePlot(plot: Plot): string {
   const points = plot.series.flatMap((series) => series.points);

@@ -12,6 +12,8 @@ const CONNECT_TIMEOUT_S = 2; // a request waits no longer than this for a databa
 const STATEMENT_TIMEOUT_MS = 5_000; // nothing on any path should take this long; frees the connection
 // A node that is cut off within a transaction holds its locks against all others for no longer than this.
 const IDLE_IN_TRANSACTION_MS = 3_000;
+/** The connections of a node that has vanished are the database's again after half a minute, rather than after two hours. */
+const KEEPALIVE_S = { tcp_keepalives_idle: 15, tcp_keepalives_interval: 5, tcp_keepalives_count: 3 };
 const SILENT_MS = 6_000; // then the server is out of reach rather than busy: the connection is given up
 const OUTCOME_MS = 16_000; // beyond all of these, connecting twice for TLS: the driver has lost it, and nobody may wait for ever
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
@@ -44,6 +46,7 @@ export function openDatabase(url: string, connections: number, name: string): Db
       application_name: name,
       statement_timeout: STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+      ...KEEPALIVE_S,
       ...BY_INDEX,
     },
     types: { bigint: BIGINT },

@@ -102,4 +102,14 @@ describe.each([
     }
     await other.end({ timeout: 0 });
   });
+
+  test('PostgreSQL looks for itself whether the node is still there', async () => {
+    const settings = await db<{ name: string; setting: string }[]>`
+      select name, setting from pg_settings where name like 'tcp_keepalives_%'`;
+    expect(Object.fromEntries(settings.map(({ name, setting }) => [name, setting]))).toEqual({
+      tcp_keepalives_idle: '15',
+      tcp_keepalives_interval: '5',
+      tcp_keepalives_count: '3',
+    });
+  });
 });
