@@ -253,8 +253,10 @@ function readDatabase(values: Values, mistakes: string[]): Config['database'] {
 function checkedDatabaseUrl(given: string, mistakes: string[]): string {
   const url = new URL(given);
   const mode = url.searchParams.get('sslmode');
-  for (const name of ['ssl', 'sslnegotiation'].filter((each) => url.searchParams.has(each)))
-    mistakes.push(`DATABASE_URL: ${name} is not allowed; allowed: sslmode`);
+  for (const name of ['ssl', 'sslnegotiation', 'application_name'].filter((each) =>
+    url.searchParams.has(each),
+  ))
+    mistakes.push(`DATABASE_URL: ${name}= is not allowed; allowed for TLS: sslmode=`);
   if (url.pathname.length < 2)
     mistakes.push('DATABASE_URL: names no database; allowed: postgres://user:password@host:port/database');
   if (mode === null) return given;

@@ -84,7 +84,7 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
       this.set(underway);
     },
   });
-  const queried: CallMeter = (operation) => {
+  const queried: CallMeter = madeOnce((operation) => {
     const { ended } = times(operation);
     return {
       begun: () => {
@@ -95,7 +95,7 @@ export function createShardMetrics(of: { process: number; shard: number; poolSiz
         ended(ok, seconds);
       },
     };
-  };
+  });
   new Gauge({
     name: 'parley_database_pool_size',
     help: 'Connections to the database that a shard may open.',

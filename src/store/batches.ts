@@ -3,7 +3,8 @@ import { asStoreError, type Db } from './client.js';
 
 /**
  * The rows of a statement in batches, each read once the one before was dealt with. The driver's own iterator ends where
- * the connection is lost between two batches, as if there were no more.
+ * the connection is lost between two batches, as if there were no more. A pool whose connection was lost so isn't to be
+ * used on: the driver keeps what it had of the answer.
  *
  * @param size rows of a batch
  * @throws StoreUnavailable
@@ -13,7 +14,7 @@ export async function* inBatches<Row extends postgres.MaybeRow>(
   statement: postgres.PendingQuery<Row[]>,
   size: number,
 ): AsyncGenerator<readonly Row[]> {
-  const read: (readonly Row[])[] = []; // two at most: the driver doesn't wait for the last
+  const read: (readonly Row[])[] = [];
   let isOver = false;
   let wake = (): void => undefined;
   let goOn = (_stop?: typeof db.CLOSE): void => undefined;
@@ -37,7 +38,7 @@ export async function* inBatches<Row extends postgres.MaybeRow>(
       const rows = read.shift();
       if (rows !== undefined) {
         yield rows;
-        goOn();
+        if (!isOver) goOn();
       } else if (!isOver) {
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -45,7 +46,7 @@ export async function* inBatches<Row extends postgres.MaybeRow>(
       } else break;
     }
   } finally {
-    goOn(db.CLOSE);
+    if (!isOver) goOn(db.CLOSE); // the driver would write to a connection that is no more
   }
   const { failed, error } = await ended;
   if (failed) throw asStoreError(error);

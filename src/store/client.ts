@@ -12,8 +12,13 @@ const CONNECT_TIMEOUT_S = 2; // a request waits no longer than this for a databa
 const STATEMENT_TIMEOUT_MS = 5_000; // nothing on any path should take this long; frees the connection
 // A node that is cut off within a transaction holds its locks against all others for no longer than this.
 const IDLE_IN_TRANSACTION_MS = 3_000;
-/** The connections of a node that has vanished are the database's again after half a minute, rather than after two hours. */
-const KEEPALIVE_S = { tcp_keepalives_idle: 15, tcp_keepalives_interval: 5, tcp_keepalives_count: 3 };
+/** What a host that has vanished held is the database's again after half a minute, rather than after two hours. */
+const KEEPALIVE = {
+  tcp_keepalives_idle: 15,
+  tcp_keepalives_interval: 5,
+  tcp_keepalives_count: 3,
+  tcp_user_timeout: 30_000,
+};
 const SILENT_MS = 6_000; // then the server is out of reach rather than busy: the connection is given up
 const OUTCOME_MS = 16_000; // beyond all of these, connecting twice for TLS: the driver has lost it, and nobody may wait for ever
 const RECONNECT_MAX_S = 1; // so that recovery follows the database's return within about a second
@@ -27,7 +32,7 @@ const RECONNECT_MAX_S = 1; // so that recovery follows the database's return wit
 const BY_INDEX = { enable_seqscan: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' };
 const DEFAULT_PORT = 5432;
 const TOOL_CONNECT_TIMEOUT_S = 10;
-const TOOL_IDLE_MS = 60_000; // a cursor whose reader hangs: it keeps the database from tidying up
+const TOOL_IDLE_MS = 60_000; // a transaction that is left open: it keeps the database from tidying up
 const BIGINT = { to: 20, from: [20], parse: Number, serialize: String };
 
 /** Opens a pool; connections are made when needed. Numbers of 64 bits come as JavaScript numbers. */
@@ -46,7 +51,7 @@ export function openDatabase(url: string, connections: number, name: string): Db
       application_name: name,
       statement_timeout: STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
-      ...KEEPALIVE_S,
+      ...KEEPALIVE,
       ...BY_INDEX,
     },
     types: { bigint: BIGINT },
@@ -60,7 +65,12 @@ export function openToolDatabase(url: string, name: string): Db {
     max: 2, // one reads by a cursor, the other writes
     connect_timeout: TOOL_CONNECT_TIMEOUT_S,
     onnotice: () => {},
-    connection: { application_name: name, idle_in_transaction_session_timeout: TOOL_IDLE_MS, jit: 'off' },
+    connection: {
+      application_name: name,
+      idle_in_transaction_session_timeout: TOOL_IDLE_MS,
+      jit: 'off',
+      ...KEEPALIVE,
+    },
     types: { bigint: BIGINT },
   });
 }

@@ -86,7 +86,8 @@ const CLOSING_ROUNDS = 5; // what keeps being given new statements isn't kept fr
  * The driver fails what is under way on an error, and forgets the socket as it closes. What it writes after that (the
  * rollback of a transaction that failed, say) it throws over, out of anybody's reach, and the next connection's first
  * message it then keeps to itself (porsager/postgres#1208). So what is under way fails first, as does what is written
- * until nothing is any more, and then the driver hears of the close. Its `cancel` would take the error for a failure.
+ * for a while yet, and then the driver hears of the close: once nothing was written for long enough, or after five times
+ * as long. Its `cancel` would take the error for a failure.
  */
 function closingLate(socket: Socket): Socket {
   const emit = socket.emit.bind(socket) as (...event: unknown[]) => boolean;
@@ -94,16 +95,15 @@ function closingLate(socket: Socket): Socket {
   let hadError = false;
   let written = false;
 
-  /** The driver's writes go out at the end of a turn of the event loop; where none did, nobody has anything left to say. */
+  /** The driver's writes go out at the end of a turn of the event loop: looked at at the beginning of the next. */
   function close(rounds: number): void {
     written = false;
-    setTimeout(() => {
-      setImmediate(() => {
-        fail();
-        if (written && rounds > 1) close(rounds - 1);
-        else emit('close', hadError);
-      });
-    }, CLOSING_MS);
+    const look = () => {
+      fail();
+      if (written && rounds > 1) close(rounds - 1);
+      else emit('close', hadError);
+    };
+    setTimeout(() => setImmediate(() => setTimeout(look)), CLOSING_MS);
   }
   socket.emit = (...event: unknown[]) => {
     if (event[0] === 'error') hadError = true;

