@@ -250,13 +250,16 @@ function readDatabase(values: Values, mistakes: string[]): Config['database'] {
   return { url: url.href };
 }
 
+/** What the store says itself: TLS by `sslmode` alone, and by their names which connections are a node's. */
+const REFUSED_PARAMETERS = ['ssl', 'sslnegotiation', 'application_name'];
+
 function checkedDatabaseUrl(given: string, mistakes: string[]): string {
   const url = new URL(given);
   const mode = url.searchParams.get('sslmode');
-  for (const name of ['ssl', 'sslnegotiation', 'application_name'].filter((each) =>
-    url.searchParams.has(each),
-  ))
-    mistakes.push(`DATABASE_URL: ${name}= is not allowed; allowed for TLS: sslmode=`);
+  for (const name of REFUSED_PARAMETERS) {
+    if (url.searchParams.has(name))
+      mistakes.push(`DATABASE_URL: the parameter ${name} is not allowed; allowed for TLS: sslmode`);
+  }
   if (url.pathname.length < 2)
     mistakes.push('DATABASE_URL: names no database; allowed: postgres://user:password@host:port/database');
   if (mode === null) return given;

@@ -1,13 +1,11 @@
 /** A run, or a search, as one HTML file that needs nothing beside itself. */
 import type { Histogram } from 'hdr-histogram-js';
-import { formatReport } from './report.js';
+import { formatReport, MIB } from './report.js';
 import type { LoadResult, MergedRun } from './result.js';
 import { escapeText, linePlot, type Series } from './svg-plot.js';
 
 /** Percentiles of the latency curve: at equal distances they show the tail, which is what is looked for. */
 const PERCENTILES = [10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99];
-
-const MIB = 1_024 * 1_024;
 
 const STYLE = `
 :root { color-scheme: light dark; }

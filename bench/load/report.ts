@@ -3,6 +3,7 @@ import type { LatencySummary } from './latency.js';
 import type { LoadResult } from './result.js';
 import { spreadOf } from './spread.js';
 
+export const MIB = 1_048_576;
 const NAME_WIDTH = 22;
 
 function line(name: string, text: string): string {
@@ -14,7 +15,7 @@ function number(value: number, digits = 0): string {
 }
 
 function megabytes(bytes: number): string {
-  return `${number(bytes / 1_048_576, 1)} MiB`;
+  return `${number(bytes / MIB, 1)} MiB`;
 }
 
 function latencyLine(name: string, { count, p50, p90, p99, p999, max }: LatencySummary): string {
@@ -112,7 +113,7 @@ function overTime({ options, timeline, usage: { server } }: LoadResult): string[
   };
   const latency = (of: 'p50' | 'p99') =>
     timeline.flatMap((point) => (point[of] === null ? [] : [[point.second, point[of]] as const]));
-  const memory = (server?.rss ?? []).map(([second, bytes]) => [second, bytes / 1_048_576] as const);
+  const memory = (server?.rss ?? []).map(([second, bytes]) => [second, bytes / MIB] as const);
   return [
     line('by fifths of the time', 'medians of the slots'),
     told('delivery p50', 'ms', 1, latency('p50')),

@@ -104,10 +104,10 @@ function readOptions(argv: readonly string[]): Options | undefined {
   };
 }
 
-async function oneRun(options: Options, entry: string | undefined, run: Omit<Run, 'result'>): Promise<Run> {
+async function oneRun(load: LoadOptions, entry: string | undefined, run: Omit<Run, 'result'>): Promise<Run> {
   say(`round ${run.round + 1}: ${run.variant} at ${run.rate} msg/s`);
   try {
-    const { result } = await runLoad({ ...options.load, rate: run.rate, serverEntry: entry }, say);
+    const { result } = await runLoad({ ...load, rate: run.rate, serverEntry: entry }, say);
     return { ...run, result };
   } catch (error) {
     say(`  failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -163,41 +163,52 @@ function tellTurns({ cost, control, cycles, cpuOfMessage }: CostByTurns, rate: n
   ].join('\n');
 }
 
-async function measure(options: Options): Promise<boolean> {
-  const startedAt = new Date().toISOString();
-  const turns =
-    options.turnSeconds === 0 || options.rate === 0
-      ? undefined
-      : await measureByTurns({ ...options.load, rate: options.rate, seconds: options.turnSeconds }, say);
+async function runRounds({ databaseUrl, rounds, ...options }: Options): Promise<Run[]> {
   const unmetered = makeUnmetered();
   const runs: Run[] = [];
   try {
     const entries: Record<Variant, string | undefined> = { metered: undefined, unmetered: unmetered.entry };
-    const lines = await linesOfMetrics(options.databaseUrl, entries.metered);
-    const none = await linesOfMetrics(options.databaseUrl, entries.unmetered);
+    const lines = await linesOfMetrics(databaseUrl, entries.metered);
+    const none = await linesOfMetrics(databaseUrl, entries.unmetered);
     if (lines === 0 || none > 0) throw new Error(`${lines} samples with metrics, ${none} without`);
     const rates = [options.rate, options.saturatingRate].filter((rate) => rate > 0);
-    for (let round = 0; round < options.rounds; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       // A, B then B, A: what drifts in the machine hits both alike.
       const order: Variant[] = round % 2 === 0 ? ['metered', 'unmetered'] : ['unmetered', 'metered'];
       for (const rate of rates)
         for (const variant of order)
-          runs.push(await oneRun(options, entries[variant], { round, variant, rate }));
+          runs.push(await oneRun(options.load, entries[variant], { round, variant, rate }));
     }
   } finally {
     unmetered.remove();
   }
-  const { rounds, rate, saturatingRate } = options;
+  return runs;
+}
+
+function tellRounds(runs: readonly Run[], { rounds, rate, saturatingRate }: Options): string[] {
   const at = (wanted: number) => runs.filter((run) => run.rate === wanted);
-  const told = [
-    ...(turns === undefined ? [] : [tellTurns(turns, rate)]),
-    ...(rounds > 0 ? [`median of ${rounds} rounds (range)`] : []),
-    ...(rounds > 0 && rate > 0
+  return [
+    `median of ${rounds} rounds (range)`,
+    ...(rate > 0
       ? [table(`at ${rate} msg/s: CPU of the server a message, µs`, at(rate), rounds, cpuOfMessage, 1)]
       : []),
-    ...(rounds > 0 && saturatingRate > 0
+    ...(saturatingRate > 0
       ? [table(`at ${saturatingRate} msg/s: acknowledged a second`, at(saturatingRate), rounds, acked, -1)]
       : []),
+  ];
+}
+
+async function measure(options: Options): Promise<boolean> {
+  const startedAt = new Date().toISOString();
+  const { rounds, rate, turnSeconds } = options;
+  const turns =
+    turnSeconds === 0 || rate === 0
+      ? undefined
+      : await measureByTurns({ ...options.load, rate, seconds: turnSeconds }, say);
+  const runs = rounds === 0 ? [] : await runRounds(options);
+  const told = [
+    ...(turns === undefined ? [] : [tellTurns(turns, rate)]),
+    ...(rounds === 0 ? [] : tellRounds(runs, options)),
   ].join('\n\n');
   console.log(`\n${told}`);
   const directory = resultsDirectory(options.resultsDir, 'metrics-cost');

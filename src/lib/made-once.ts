@@ -1,12 +1,11 @@
 /** What `make` makes of a key, made when it is first asked for. For keys that the code itself names: nothing is forgotten. */
-export function madeOnce<Key, Made>(make: (key: Key) => Made): (key: Key) => Made {
-  const made = new Map<Key, { readonly it: Made }>();
+export function madeOnce<Key, Made extends object>(make: (key: Key) => Made): (key: Key) => Made {
+  const made = new Map<Key, Made>();
   return (key) => {
-    let one = made.get(key);
-    if (one === undefined) {
-      one = { it: make(key) };
-      made.set(key, one);
-    }
-    return one.it;
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const one = make(key);
+    made.set(key, one);
+    return one;
   };
 }

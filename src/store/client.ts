@@ -1,6 +1,7 @@
 import postgres from 'postgres';
 import { withDeadline } from '../lib/deadline.js';
-import { connectionError, type TlsMode } from './database-tls.js';
+import { connectionError } from './connection-error.js';
+import type { TlsMode } from './database-tls.js';
 import { watchedSockets } from './watched-socket.js';
 
 /** A pool of connections; every operation of the store takes one as its first argument. */
@@ -37,14 +38,14 @@ const BIGINT = { to: 20, from: [20], parse: Number, serialize: String };
 
 /** Opens a pool; connections are made when needed. Numbers of 64 bits come as JavaScript numbers. */
 export function openDatabase(url: string, connections: number, name: string): Db {
+  const connectMs = CONNECT_TIMEOUT_S * 1_000;
+  const socket = watchedSockets({ silentMs: SILENT_MS, connectMs, tls: tlsOf(url) });
   return postgres(url, {
     ...addressOf(url),
     max: connections,
     connect_timeout: CONNECT_TIMEOUT_S,
     ssl: false, // begun by the sockets
-    ...{
-      socket: watchedSockets({ silentMs: SILENT_MS, connectMs: CONNECT_TIMEOUT_S * 1_000, tls: tlsOf(url) }),
-    }, // the option is missing in the types
+    ...{ socket }, // the option is missing in the types
     backoff: (retries) => Math.min(RECONNECT_MAX_S, 0.05 * 2 ** retries),
     onnotice: () => {},
     connection: {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { isIP, type Socket } from 'node:net';
 import { connect } from 'node:tls';
+import { connectionError } from './connection-error.js';
 
 /** What of `sslmode` reaches the store (config.ts). */
 export type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-full';
@@ -46,6 +47,3 @@ export async function beginTls(
     throw signal.aborted ? connectionError(`no TLS within ${timeoutMs} ms`, 'ETIMEDOUT') : error;
   }
 }
-
-/** An error with a code, as sockets have it. */
-export const connectionError = (message: string, code: string) => Object.assign(new Error(message), { code });

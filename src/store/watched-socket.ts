@@ -1,5 +1,6 @@
 import { connect, Socket } from 'node:net';
-import { beginTls, connectionError, type TlsMode } from './database-tls.js';
+import { connectionError } from './connection-error.js';
+import { beginTls, type TlsMode } from './database-tls.js';
 
 /**
  * Makes connections that end by themselves when the other side has owed an answer for too long: a statement that hangs

@@ -1,0 +1,2 @@
+/** An error with a code, as sockets have it. */
+export const connectionError = (message: string, code: string) => Object.assign(new Error(message), { code });
