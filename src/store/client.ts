@@ -31,6 +31,8 @@ const RECONNECT_MAX_S = 1; // so that recovery follows the database's return wit
  * compiling, which a disabled scan's cost would invite.
  */
 const BY_INDEX = { enable_seqscan: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' };
+/** So that times come in UTC, whatever the database's own zone is. */
+const SESSION = { TimeZone: 'UTC' };
 const DEFAULT_PORT = 5432;
 const TOOL_CONNECT_TIMEOUT_S = 10;
 const TOOL_IDLE_MS = 60_000; // a transaction that is left open: it keeps the database from tidying up
@@ -54,6 +56,7 @@ export function openDatabase(url: string, connections: number, name: string): Db
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       ...KEEPALIVE,
       ...BY_INDEX,
+      ...SESSION,
     },
     types: { bigint: BIGINT },
   });
@@ -71,6 +74,7 @@ export function openToolDatabase(url: string, name: string): Db {
       idle_in_transaction_session_timeout: TOOL_IDLE_MS,
       jit: 'off',
       ...KEEPALIVE,
+      ...SESSION,
     },
     types: { bigint: BIGINT },
   });
