@@ -64,6 +64,7 @@ export interface LoaderReport {
   readonly resyncs: number;
   readonly reconnects: number;
   readonly failedReconnects: number;
+  readonly refusedResumes: number;
   readonly errorCodes: Readonly<Record<string, number>>;
   readonly otherFrames: Readonly<Record<string, number>>;
   /** Deliveries and acks that the scanner read, and those it left to the full parse. */

@@ -85,7 +85,7 @@ function traffic(result: LoadResult): string[] {
       : [
           line(
             'came back',
-            `${number(totals.reconnects)} connections again, ${number(totals.failedReconnects)} of them in vain` +
+            `${number(totals.reconnects)} connections again, ${number(totals.failedReconnects)} of them in vain, ${number(totals.refusedResumes)} resumes put off` +
               (result.options.storm ? `; all whole ${number(result.resume.max)} ms after the storm` : ''),
           ),
         ]),

@@ -59,6 +59,7 @@ export interface LoadResult {
     readonly lost: number;
     readonly reconnects: number;
     readonly failedReconnects: number;
+    readonly refusedResumes: number;
     readonly resyncs: number;
     readonly healed: number;
     readonly overlaps: number;
@@ -155,6 +156,7 @@ export function mergeReports(reports: readonly LoaderReport[], facts: RunFacts):
       lost: sum((report) => report.lost),
       reconnects: sum((report) => report.reconnects),
       failedReconnects: sum((report) => report.failedReconnects),
+      refusedResumes: sum((report) => report.refusedResumes),
       resyncs: sum((report) => report.resyncs),
       healed: sum((report) => report.checks.healed),
       overlaps: sum((report) => report.checks.overlaps),

@@ -12,6 +12,7 @@ import { clockMicros } from './clock.js';
 import type { Dialect } from './dialect.js';
 import { messageKey } from './frame-layout.js';
 import {
+  asNumber,
   asString,
   type Encoding,
   encodeFrame,
@@ -37,6 +38,7 @@ export interface SessionHost extends FollowerHost {
   readonly counts: {
     reconnects: number;
     failedReconnects: number;
+    refusedResumes: number;
     errorCodes: Record<string, number>;
     otherFrames: Record<string, number>;
   };
@@ -212,12 +214,20 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
         unanswered.delete(number);
         host.refused(number, code);
       } else if (!wasLive) fail(`refused: ${JSON.stringify(frame.payload)}`);
-      // A resume that was refused: try again on another connection.
-      else if (!isLive && host.comesBack) {
-        host.counts.failedReconnects += 1;
-        session.cut(RETRY_MIN_MS + Math.random() * RETRY_SPREAD_MS);
-      } else
-        checker.faults.add('error_frame', () => `socket ${plan.index}: ${JSON.stringify(frame.payload)}`);
+      else if (!isLive && host.comesBack) resumeAgain(asNumber(frame.payload.retry_after_ms) ?? RETRY_MIN_MS);
+      else checker.faults.add('error_frame', () => `socket ${plan.index}: ${JSON.stringify(frame.payload)}`);
+    }
+
+    /** A resume was refused: asks once more on the same connection, not earlier than the server says, as the SDK does. */
+    function resumeAgain(notBeforeMs: number): void {
+      host.counts.refusedResumes += 1;
+      const refused = client;
+      setTimeout(
+        () => {
+          if (client === refused && !isLive && !isStopped) follower.resume();
+        },
+        notBeforeMs + Math.random() * RETRY_SPREAD_MS,
+      );
     }
 
     function other(frame: ParsedFrame): void {

@@ -90,6 +90,7 @@ function createLoader(plan: LoaderPlan) {
   const counts: SessionHost['counts'] = {
     reconnects: 0,
     failedReconnects: 0,
+    refusedResumes: 0,
     errorCodes: {},
     otherFrames: {},
   };

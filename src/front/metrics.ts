@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import type { CpuTask } from '../ipc/messages.js';
+import { madeOnce } from '../lib/made-once.js';
 import { registerCaches } from '../observability/cache-metrics.js';
 import { frameErrors } from '../observability/frame-errors.js';
 import { leanHistogram } from '../observability/lean-histogram.js';
@@ -107,7 +108,10 @@ export function createFrontMetrics(
     'Times that a socket’s full buffer swallowed events, maybe several at once.',
     (s) => s.totals.drops,
   );
-  registerCaches(registers, { ended_sessions: () => parts().sessions.lookups() });
+  registerCaches(registers, {
+    ended_sessions: () => parts().sessions.lookups(),
+    access_tokens: () => parts().sessions.verified(),
+  });
   new Gauge({
     name: 'parley_shard_credit_window',
     help: 'Requests that a shard may have under way.',
@@ -229,13 +233,12 @@ export function createFrontMetrics(
     },
   });
 
-  const http = new Histogram({
+  const requests = leanHistogram(registers, {
     name: 'parley_http_request_seconds',
     help: 'REST requests, from their head to their answer, by route and by error code or `ok`.',
-    labelNames: ['route', 'code'],
     buckets: LATENCY_BUCKETS,
-    registers,
   });
+  const http = madeOnce((route: string) => madeOnce((code: string) => requests({ route, code })));
   const latency = (name: string, help: string) =>
     leanHistogram(registers, { name, help, buckets: LATENCY_BUCKETS })({});
   const cpuTasks = new Histogram({
@@ -249,7 +252,7 @@ export function createFrontMetrics(
     registry,
     stage: stageTimes(registers, FRONT_STAGES),
     lost: frameErrors(registers),
-    http: (route, code, seconds) => http.observe({ route, code }, seconds),
+    http: (route, code, seconds) => http(route)(code)(seconds),
     acknowledged: latency(
       'parley_ack_seconds',
       'Sends over WebSocket, from the receipt of the frame to the sending of its answer.',

@@ -1,8 +1,11 @@
-import { verifyAccessToken } from '../auth/tokens.js';
+import { LRUCache } from 'lru-cache';
+import { type TokenCheck, verifyAccessToken } from '../auth/tokens.js';
 import type { EndedSession } from '../ipc/messages.js';
+import type { CacheFigures } from '../observability/cache-metrics.js';
 import type { SessionId } from '../protocol/ids.js';
 import type { SessionRegistry } from './ports.js';
 
+const VERIFIED_MAX = 10_000; // tokens known to be signed, some 700 bytes each
 const ENDED_MAX = 500_000; // ended sessions kept in memory, some 100 bytes each
 const STALE_MS = 30_000; // without news from the database for longer, nobody is let in
 const CLOCK_SKEW_MS = 60_000; // between the node that signed a token and the database
@@ -13,7 +16,9 @@ export interface Sessions extends SessionRegistry {
   /** What the watch over the database found; from the first time on, tokens are judged. */
   heard(ended: readonly EndedSession[]): readonly EndedSession[];
   /** Of the ended sessions: tokens found to be of one, all others, and how many are kept. */
-  lookups(): { readonly hits: number; readonly misses: number; readonly entries: number };
+  lookups(): CacheFigures;
+  /** Of the tokens known to be signed. */
+  verified(): CacheFigures;
   /** Resolves when tokens are judged. */
   readonly whenReady: Promise<void>;
 }
@@ -30,16 +35,32 @@ export function createSessions(
   tokenLifeMs: number,
   limits = { endedMax: ENDED_MAX, staleMs: STALE_MS },
 ): Sessions {
+  /** A signature takes longer than all else that a request asks of the front; clients come with the same token again. */
+  const signed = new LRUCache<string, TokenCheck & { readonly ok: true }>({ max: VERIFIED_MAX });
   /** Session → when it ended (epoch ms), about in that order. */
   const gone = new Map<SessionId, number>();
   /** Ends before this time are forgotten, so tokens from before it must be renewed. */
   let forgottenMs = 0;
   let heardAt = Number.NEGATIVE_INFINITY;
   const lookups = { hits: 0, misses: 0 };
+  const verified = { hits: 0, misses: 0 };
   let ready!: () => void;
   const whenReady = new Promise<void>((resolve) => {
     ready = resolve;
   });
+
+  function verify(token: string): TokenCheck {
+    const known = signed.get(token);
+    if (known !== undefined && Date.now() < known.expiresAtMs) {
+      verified.hits++;
+      return known;
+    }
+    verified.misses++;
+    const found = verifyAccessToken(token, ...jwtSecrets);
+    if (found.ok) signed.set(token, found);
+    else signed.delete(token);
+    return found;
+  }
 
   function end(ended: readonly EndedSession[]): readonly EndedSession[] {
     const fresh = ended.filter(({ sid }) => !gone.has(sid));
@@ -55,18 +76,18 @@ export function createSessions(
 
   return {
     check(token) {
-      const verified = verifyAccessToken(token, ...jwtSecrets);
-      if (!verified.ok) return verified;
-      if (gone.has(verified.caller.sid)) {
+      const found = verify(token);
+      if (!found.ok) return found;
+      if (gone.has(found.caller.sid)) {
         lookups.hits++;
         return { ok: false, code: 'unauthenticated' };
       }
       lookups.misses++;
       if (performance.now() - heardAt > limits.staleMs) return { ok: false, code: 'unavailable' };
-      const { issuedAtMs } = verified;
+      const { issuedAtMs } = found;
       if (forgottenMs > 0 && issuedAtMs < forgottenMs + CLOCK_SKEW_MS)
         return { ok: false, code: 'token_expired' };
-      return verified;
+      return found;
     },
     end,
     heard(ended) {
@@ -75,6 +96,7 @@ export function createSessions(
       return end(ended);
     },
     lookups: () => ({ ...lookups, entries: gone.size }),
+    verified: () => ({ ...verified, entries: signed.size }),
     whenReady,
   };
 }

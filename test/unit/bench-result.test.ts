@@ -43,6 +43,7 @@ function report(loader: number, micros: readonly number[], more: Partial<LoaderR
     resyncs: 0,
     reconnects: 0,
     failedReconnects: 0,
+    refusedResumes: 0,
     errorCodes: {},
     otherFrames: {},
     scanned: 110,

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { signAccessToken } from '../../src/auth/tokens.js';
 import { createSessions } from '../../src/front/sessions.js';
 import type { Caller } from '../../src/ipc/messages.js';
@@ -19,7 +19,40 @@ const endOf = ({ caller: { sid, user_id } }: { caller: Caller }, ended_ms = Date
   ended_ms,
 });
 
+afterEach(() => vi.useRealTimers());
+
 describe('the session registry', () => {
+  it('knows a token again, until it expires or its session ends', () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
+    const [here, gone] = [someone(), someone()];
+    sessions.heard([]);
+    for (let i = 0; i < 3; i++) {
+      expect(sessions.check(here.token)).toMatchObject({ ok: true, caller: here.caller });
+      expect(sessions.check(gone.token)).toMatchObject({ ok: true, caller: gone.caller });
+    }
+    expect(sessions.verified()).toEqual({ hits: 4, misses: 2, entries: 2 });
+    sessions.end([endOf(gone)]);
+    expect(sessions.check(gone.token)).toEqual({ ok: false, code: 'unauthenticated' });
+    vi.advanceTimersByTime(LIFE_MS - 1_000);
+    expect(sessions.check(here.token)).toMatchObject({ ok: true });
+    vi.advanceTimersByTime(1_000);
+    expect(sessions.check(here.token)).toEqual({ ok: false, code: 'token_expired' });
+    expect(sessions.verified().entries).toBe(1);
+  });
+
+  it('never takes one token for another, nor a token for signed that isn’t', () => {
+    const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
+    const { token } = someone();
+    sessions.heard([]);
+    expect(sessions.check(token)).toMatchObject({ ok: true });
+    const forged = `${token.slice(0, -10)}${token.at(-10) === 'A' ? 'B' : 'A'}${token.slice(-9)}`;
+    for (const text of [forged, token.slice(0, -1), ` ${token}`, ''])
+      for (let i = 0; i < 2; i++)
+        expect(sessions.check(text)).toEqual({ ok: false, code: 'unauthenticated' });
+    expect(sessions.verified().entries).toBe(1);
+  });
+
   it('lets nobody in before it has heard which sessions ended, nor when the news is old', () => {
     const sessions = createSessions([SECRET], LIFE_MS, LIMITS);
     const { token } = someone();
