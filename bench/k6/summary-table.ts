@@ -23,8 +23,8 @@ export function readSummary(summary: unknown): MetricRow[] {
   });
 }
 
-const NAME_WIDTH = 36;
-const CELL_WIDTH = 11;
+const NAME_WIDTH = 42;
+const CELL_WIDTH = 12;
 const TREND_COLUMNS = ['med', 'p(90)', 'p(99)', 'p(99.9)', 'max', 'count'];
 
 function figure(value: number | undefined): string {
@@ -32,7 +32,7 @@ function figure(value: number | undefined): string {
 }
 
 function row(name: string, cells: readonly string[], mark: string): string {
-  return `  ${name.padEnd(NAME_WIDTH)}${cells.map((cell) => cell.padStart(CELL_WIDTH)).join('')}  ${mark}`.trimEnd();
+  return `  ${name.padEnd(NAME_WIDTH)}${cells.map((cell) => ` ${cell.padStart(CELL_WIDTH)}`).join('')}  ${mark}`.trimEnd();
 }
 
 function markOf(passed: boolean | undefined): string {
