@@ -19,6 +19,7 @@ const USAGE = `npm run bench:rest -- [options]
 
   --suites A,B       of ${SUITE_NAMES.join(', ')} (all)
   --seconds N        of each suite (10)
+  --warmup N         seconds before it, asked at the same rate and not measured (5)
   --load N           multiplies every suite's rate (1)
   --rooms N          rooms that the suites go round (20)
   --messages N       messages in each (200)
@@ -38,6 +39,7 @@ const DEFAULT_HASHES = { PASSWORD_HASH_MEMORY_KIB: '19456', PASSWORD_HASH_PASSES
 interface RestOptions {
   readonly suites: readonly SuiteName[];
   readonly seconds: number;
+  readonly warmup: number;
   readonly load: number;
   readonly rooms: number;
   readonly messages: number;
@@ -53,6 +55,7 @@ function parseOptions(argv: readonly string[]): RestOptions | undefined {
     options: {
       suites: text(SUITE_NAMES.join(',')),
       seconds: text('10'),
+      warmup: text('5'),
       load: text('1'),
       rooms: text('20'),
       messages: text('200'),
@@ -66,6 +69,7 @@ function parseOptions(argv: readonly string[]): RestOptions | undefined {
   return {
     suites: values.suites.split(',').map((name) => oneOf('suites', name, SUITE_NAMES)),
     seconds: real('seconds', values.seconds, 1, 3_600),
+    warmup: real('warmup', values.warmup, 0, 600),
     load: real('load', values.load, 0.01, 1_000),
     rooms: whole('rooms', values.rooms, 1, 10_000),
     messages: whole('messages', values.messages, 1, 100_000),
@@ -83,7 +87,7 @@ async function runSuites(options: RestOptions, origin: string): Promise<Outcome[
   const outcomes: Outcome[] = [];
   for (const name of options.suites) {
     say(`${name}: ${suites[name].rate} requests a second for ${options.seconds} s`);
-    outcomes.push(judge(suites[name], await shoot(rest, origin, suites[name], options.seconds)));
+    outcomes.push(judge(suites[name], await shoot(rest, origin, suites[name], options)));
   }
   return outcomes;
 }

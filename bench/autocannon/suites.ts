@@ -26,8 +26,9 @@ export interface Suite {
   /** Asked in turn, by every connection. */
   readonly requests: readonly Asked[];
   readonly token: string | undefined;
-  /** Requests a second over all connections. */
+  /** Requests a second over all connections; a whole number for each. */
   readonly rate: number;
+  /** Clients, spread evenly over the second in which each asks its share. */
   readonly connections: number;
   readonly marks: Marks;
 }
@@ -78,10 +79,18 @@ export async function makeRestScene(rest: RestClient, size: SceneSize): Promise<
   return { token, email, password, roomIds };
 }
 
+const CLIENTS_MAX = 100;
+
+/** A rate over as many clients as go, each with a whole number of requests a second; rounded to what they make. */
+function spread(rate: number): Pick<Suite, 'rate' | 'connections'> {
+  const connections = Math.min(CLIENTS_MAX, Math.max(1, Math.round(rate)));
+  return { connections, rate: Math.max(1, Math.round(rate / connections)) * connections };
+}
+
 /** The suites by name. @param load multiplies every rate. */
 export function suitesOf(scene: RestScene, load: number): Record<SuiteName, Suite> {
   const { token, roomIds } = scene;
-  const common = { token, connections: 20, marks: API_MARKS };
+  const common = { token, marks: API_MARKS };
   const get = (path: string): Asked => ({ method: 'GET', path, body: undefined });
   const inRooms = (below: string) => roomIds.map((id) => `/rooms/${id}/messages${below}`);
   const history = inRooms('?limit=50').map(get);
@@ -91,10 +100,16 @@ export function suitesOf(scene: RestScene, load: number): Record<SuiteName, Suit
     inRooms(`/search?q=${words}&limit=20`).map(get),
   );
   return {
-    health: { ...common, name: 'health', requests: [get('/health')], token: undefined, rate: 500 * load },
-    history: { ...common, name: 'history', requests: history, rate: 300 * load },
-    send: { ...common, name: 'send', requests: send, rate: 500 * load },
-    search: { ...common, name: 'search', requests: search, rate: 100 * load },
+    health: {
+      ...common,
+      name: 'health',
+      requests: [get('/health')],
+      token: undefined,
+      ...spread(500 * load),
+    },
+    history: { ...common, name: 'history', requests: history, ...spread(300 * load) },
+    send: { ...common, name: 'send', requests: send, ...spread(500 * load) },
+    search: { ...common, name: 'search', requests: search, ...spread(100 * load) },
     mixed: {
       ...common,
       name: 'mixed',
@@ -105,7 +120,7 @@ export function suitesOf(scene: RestScene, load: number): Record<SuiteName, Suit
         return [page, ...sent, page, ...others.slice(0, 1), ...sent, page, ...others.slice(1), ...sent, page];
       }),
       marks: MIXED_MARKS,
-      rate: 1_000 * load,
+      ...spread(1_000 * load),
     },
     // A login is dear on purpose (Argon2id): few of them a second are a full core.
     login: {
@@ -115,8 +130,7 @@ export function suitesOf(scene: RestScene, load: number): Record<SuiteName, Suit
         { method: 'POST', path: '/auth/login', body: { email: scene.email, password: scene.password } },
       ],
       token: undefined,
-      rate: 10 * load,
-      connections: 5,
+      ...spread(10 * load),
     },
   };
 }

@@ -85,7 +85,7 @@ describe('the benches at a tiny scale', () => {
   });
 
   it('ask the REST routes at their rate, and exit by the marks', async () => {
-    const scene = ['--rooms', '2', '--messages', '5', '--seconds', '1', '--load', '0.1'];
+    const scene = ['--rooms', '2', '--messages', '5', '--seconds', '1', '--warmup', '0', '--load', '0.1'];
     const run = await runBench('autocannon', ...scene, ...server);
     const { outcomes } = JSON.parse(await run.file('rest.json')) as {
       outcomes: { suite: string; verdict: string; figures?: { requests: number; not2xx: number } }[];
