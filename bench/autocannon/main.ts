@@ -19,8 +19,8 @@ const USAGE = `npm run bench:rest -- [options]
 
   --suites A,B       of ${SUITE_NAMES.join(', ')} (all)
   --seconds N        of each suite (10)
-  --warmup N         seconds before it, asked at the same rate and not measured (5)
-  --load N           multiplies every suite's rate (1)
+  --warmup N         seconds before it, asked at the same rate: not measured, but its failures count (5)
+  --load N           multiplies every suite's rate, to whole requests a second of each client (1)
   --rooms N          rooms that the suites go round (20)
   --messages N       messages in each (200)
   --url URL          a running server (default: start dist/src/main.js with limits off, passwords at their default cost)

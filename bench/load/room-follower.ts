@@ -39,7 +39,8 @@ export interface Follower {
   /** By the last 48 bits of the room's id. */
   readonly streams: ReadonlyMap<number, FollowedRoom>;
   join(): void;
-  resume(): void;
+  /** Asks for what was missed. @param again a part was refused: only of rooms that have no answer yet */
+  resume(again: boolean): void;
   /** Reads `joined`, `resumed`, `resync`, `synced`. @returns what is wrong with the frame, or undefined. */
   read(frame: ParsedFrame): string | undefined;
   /** Every room is joined and nothing is being healed. */
@@ -83,7 +84,7 @@ export function createFollower(
       return;
     }
     checker.syncCovered(stream, asNumber(payload.head_rev) ?? 0);
-    stream.healing -= 1;
+    stream.healing = Math.max(0, stream.healing - 1); // asked for again, an answer may come twice
   }
 
   function joined(frame: ParsedFrame): string | undefined {
@@ -132,8 +133,10 @@ export function createFollower(
         send({ type: 'join_room', room_id: room.id, ref: index, payload: { since: room.headRev } });
       }
     },
-    resume() {
-      const all = [...streams.values()].map(({ stream }) => stream);
+    resume(again) {
+      const all = [...streams.values()]
+        .map(({ stream }) => stream)
+        .filter(({ healing }) => !again || healing > 0);
       // What the last connection had asked for will not be answered.
       for (const stream of all) stream.healing = 1;
       for (let from = 0; from < all.length; from += RESUME_ROOMS) {

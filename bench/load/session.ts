@@ -82,6 +82,7 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
     const follower = createFollower(host, plan.index, plan.rooms, send);
     const { streams } = follower;
     let client: WsClient;
+    let askingAgain: WsClient | undefined;
     let wasLive = false;
     let isLive = false;
     let isStopped = false;
@@ -218,13 +219,17 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       else checker.faults.add('error_frame', () => `socket ${plan.index}: ${JSON.stringify(frame.payload)}`);
     }
 
-    /** A resume was refused: asks once more on the same connection, not earlier than the server says, as the SDK does. */
+    /** A resume was refused: asks again, on the same connection, for what has no answer yet; not earlier than the server says. */
     function resumeAgain(notBeforeMs: number): void {
+      if (client === askingAgain) return;
+      askingAgain = client;
       host.counts.refusedResumes += 1;
       const refused = client;
       setTimeout(
         () => {
-          if (client === refused && !isLive && !isStopped) follower.resume();
+          if (client !== refused) return;
+          askingAgain = undefined;
+          if (!isLive && !isStopped) follower.resume(true);
         },
         notBeforeMs + Math.random() * RETRY_SPREAD_MS,
       );
@@ -234,7 +239,7 @@ export function openSession(host: SessionHost, plan: LoaderSocket): Promise<Sess
       bump(host.counts.otherFrames, frame.type);
       switch (frame.type) {
         case 'welcome':
-          if (wasLive) follower.resume();
+          if (wasLive) follower.resume(false);
           else follower.join();
           break;
         case 'joined':

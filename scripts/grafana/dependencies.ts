@@ -76,7 +76,7 @@ export const dependencies: Dashboard = {
         {
           title: 'Lookups by cache',
           shows:
-            'Lookups a second. Ids of recent messages are found when a client repeats a send, ended sessions when a token of one comes: misses are the rule.',
+            'Lookups a second. Ids of recent messages are found when a client repeats a send, ended sessions when a token of one comes: there misses are the rule. `access_tokens` is hit by whoever asks again over REST.',
           red: 'Many hits of `recent_ids`: clients repeat what was answered; see "Acknowledgement". Of `ended_sessions`: clients go on after a log-out.',
           unit: 'ops',
           queries: { '{{cache}} {{result}}': sumRate('parley_cache_lookups_total', 'cache, result') },
@@ -84,7 +84,7 @@ export const dependencies: Dashboard = {
         {
           title: 'Entries by cache',
           shows: 'What the caches hold. Their bounds: docs/limits.md.',
-          red: 'At its bound a cache forgets what is still wanted: see "Cache hits".',
+          red: 'At its bound a cache forgets what was used least lately: for `standings` see "Cache hits". `access_tokens` is there on any busy server.',
           unit: 'short',
           queries: { '{{cache}}': `sum by (cache) (${series('parley_cache_entries')})` },
         },

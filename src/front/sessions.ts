@@ -35,7 +35,7 @@ export function createSessions(
   tokenLifeMs: number,
   limits = { endedMax: ENDED_MAX, staleMs: STALE_MS },
 ): Sessions {
-  /** A signature takes longer than all else that a request asks of the front; clients come with the same token again. */
+  /** Clients come with the same token again, and no other part of a request costs the front as much as a signature. */
   const signed = new LRUCache<string, TokenCheck & { readonly ok: true }>({ max: VERIFIED_MAX });
   /** Session → when it ended (epoch ms), about in that order. */
   const gone = new Map<SessionId, number>();
@@ -57,7 +57,8 @@ export function createSessions(
     }
     verified.misses++;
     const found = verifyAccessToken(token, ...jwtSecrets);
-    if (found.ok) signed.set(token, found);
+    // A copy: a part of a header would keep all of the header.
+    if (found.ok) signed.set(Buffer.from(token).toString(), found);
     else signed.delete(token);
     return found;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Figures, formatOutcomes, judge } from '../../bench/autocannon/outcome.js';
-import { API_MARKS, type Suite } from '../../bench/autocannon/suites.js';
+import { API_MARKS, type Suite, suitesOf } from '../../bench/autocannon/suites.js';
 import { ratioOf } from '../../bench/compare/comparison.js';
 import { parseCompareOptions } from '../../bench/compare/options.js';
 import { DEFAULT_SYSTEMS, orderOfRound, SYSTEMS } from '../../bench/compare/systems.js';
@@ -123,6 +123,21 @@ describe('the marks of a REST suite', () => {
   it('are not asked of a route that the server lacks, which is told', () => {
     expect(judge(suite, undefined).verdict).toBe('absent');
     expect(formatOutcomes([judge(suite, undefined)])).toMatch(/history.*n\/a.*absent/);
+  });
+});
+
+describe('the suites', () => {
+  it('give each client a whole number of requests a second, and hardly change the rate for it', () => {
+    const scene = { token: '', email: '', password: '', roomIds: ['room'] };
+    for (const load of [0.001, 0.1, 0.5, 1, 1.3, 7, 100]) {
+      for (const { name, rate, connections } of Object.values(suitesOf(scene, load))) {
+        expect(connections, name).toBeGreaterThan(0);
+        expect(connections, name).toBeLessThanOrEqual(100);
+        expect(Number.isInteger(rate / connections) && rate >= connections, `${name} at ${load}`).toBe(true);
+      }
+    }
+    expect(suitesOf(scene, 1).mixed).toMatchObject({ rate: 1_000, connections: 100 });
+    expect(suitesOf(scene, 1).login).toMatchObject({ rate: 10, connections: 10 });
   });
 });
 

@@ -87,7 +87,7 @@ describe('a socket that comes back', () => {
     const stream = [...follower.streams.values()][0]?.stream;
     if (stream === undefined) throw new Error('not joined');
     checker.delivered(stream, 11, 13, messageKey(3, 1));
-    follower.resume();
+    follower.resume(false);
     return { checker, follower, stream, sent, recovered, read };
   }
 
@@ -113,6 +113,22 @@ describe('a socket that comes back', () => {
     expect(follower.isWhole()).toBe(false);
     expect(sent.at(-1)).toMatchObject({ type: 'sync', room_id: ROOM, payload: { since: 14 } });
     read('synced', { head_rev: 16, messages: missed.slice(1), more: false });
+    expect(follower.isWhole()).toBe(true);
+    checker.closeStream(stream, HEAD);
+    expect(checker.faults.summaries()).toEqual([]);
+  });
+
+  it('asks again for what was put off, and for nothing that has an answer', () => {
+    const { checker, follower, stream, sent, read } = scene();
+    follower.resume(true);
+    expect(sent.at(-1)).toEqual({ type: 'resume', payload: { rooms: [{ room_id: ROOM, since: 13 }] } });
+    const answer = { rooms: [{ room_id: ROOM, head_rev: 16, messages: missed }] };
+    read('resumed', answer);
+    expect(follower.isWhole()).toBe(true);
+    const asked = sent.length;
+    follower.resume(true);
+    expect(sent).toHaveLength(asked);
+    read('resumed', answer); // of the first asking, which was late rather than refused
     expect(follower.isWhole()).toBe(true);
     checker.closeStream(stream, HEAD);
     expect(checker.faults.summaries()).toEqual([]);
