@@ -19,6 +19,7 @@ Prints a table for each axis, and writes them with plots.
   --seconds N    of load at each point (10)
   --rows N,N,…   sizes of the table of messages (100000,1000000,10000000)
   --times N      each statement at each size (500)
+  --plans        EXPLAIN (ANALYZE, BUFFERS) of each statement at each size as well
   --results DIR  files go there (a new one in bench/results; none: no files)
   --help`;
 
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '10' },
     rows: { type: 'string', default: '100000,1000000,10000000' },
     times: { type: 'string', default: '500' },
+    plans: { type: 'boolean', default: false },
     results: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -38,6 +40,8 @@ interface Curve {
   readonly table: string;
   readonly plots: readonly string[];
   readonly points: unknown;
+  /** Text by file name. */
+  readonly texts: Readonly<Record<string, string>>;
 }
 
 const ms = (value: number) => value.toFixed(value < 10 ? 2 : 1);
@@ -100,6 +104,7 @@ async function loadCurve(axis: Axis): Promise<Curve> {
       plot(`Delivery by ${axis.x}`, axis.x, 'ms', axis.xs, latency),
     ],
     points,
+    texts: {},
   };
 }
 
@@ -107,6 +112,7 @@ async function rowsCurve(): Promise<Curve> {
   const points: RowsPoint[] = await measureRows(
     values.rows.split(',').map(Number),
     Number(values.times),
+    values.plans,
     say,
   );
   const names = Object.keys(points[0]?.statements ?? {});
@@ -132,8 +138,17 @@ async function rowsCurve(): Promise<Curve> {
         Object.fromEntries(p99),
       ),
     ],
-    points,
+    points: points.map(({ rows, statements }) => ({ rows, statements })),
+    texts: values.plans
+      ? Object.fromEntries(points.map(({ rows, plans }) => [`plans-${rows}.txt`, plansText(plans)]))
+      : {},
   };
+}
+
+function plansText(plans: RowsPoint['plans']): string {
+  return Object.entries(plans)
+    .map(([name, plan]) => `${name}\n${'='.repeat(name.length)}\n${plan}\n`)
+    .join('\n');
 }
 
 async function main(): Promise<void> {
@@ -144,6 +159,7 @@ async function main(): Promise<void> {
     const curve = axis === undefined ? await rowsCurve() : await loadCurve(axis);
     curves.push(curve);
     console.log(`\n${curve.table}\n`);
+    for (const text of Object.values(curve.texts)) console.log(text);
   }
   const directory = resultsDirectory(values.results, 'curves');
   if (directory !== undefined) {
@@ -151,7 +167,8 @@ async function main(): Promise<void> {
       join(directory, 'curves.json'),
       curves.map(({ name, points }) => ({ name, points })),
     );
-    for (const { name, plots } of curves) {
+    for (const { name, plots, texts } of curves) {
+      for (const [file, text] of Object.entries(texts)) writeFileSync(join(directory, file), text);
       for (const [i, svg] of plots.entries())
         writeFileSync(join(directory, `${name}-${i + 1}.svg`), svgFile(svg));
     }

@@ -9,24 +9,39 @@ import { joinStates } from '../../src/store/join-state.js';
 import { messageLog } from '../../src/store/message-log.js';
 import { messageSearch } from '../../src/store/message-search.js';
 import { migrateUp } from '../../src/store/migrations.js';
+import { advanceReadMarks } from '../../src/store/read-marks.js';
+import { writeWords } from '../../src/store/search-index.js';
+import { standings } from '../../src/store/standings.js';
 import type { Say } from '../load/measure.js';
 import { type Random, seededRandom } from '../load/random.js';
 import { sentence, wordOf } from '../search/corpus.js';
 import { type Corpus, createRooms, newMessages, writeAllWords } from '../search/fill.js';
+import { explained, loadExplain } from './plans.js';
 
 /** What statements on the path take when the table of messages has so many rows. Milliseconds. */
 export interface RowsPoint {
   readonly rows: number;
   readonly statements: Readonly<Record<string, { readonly p50: number; readonly p99: number }>>;
+  /** EXPLAIN (ANALYZE, BUFFERS) of each, where asked for. */
+  readonly plans: Readonly<Record<string, string>>;
 }
+
+/** Makes a statement ready, and gives what is to be measured. */
+type Prepare = () => Promise<() => Promise<unknown>>;
+type Statements = Readonly<Record<string, Prepare>>;
 
 const BATCH = 100; // messages in one insert, as a busy server's group commit takes
 const FILL_STEP = 50_000;
 const PAGE = 50;
 const RESUME_ROOMS = 100;
 
-/** Fills one table step by step, and times the server's own statements at each size. */
-export async function measureRows(sizes: readonly number[], times: number, say: Say): Promise<RowsPoint[]> {
+/** Fills one table step by step, and times the server's own statements at each size. @param withPlans tells their plans */
+export async function measureRows(
+  sizes: readonly number[],
+  times: number,
+  withPlans: boolean,
+  say: Say,
+): Promise<RowsPoint[]> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-rows-'));
   const cluster = await startEmbeddedPostgres({ dataDir, log: () => {} });
   try {
@@ -35,6 +50,11 @@ export async function measureRows(sizes: readonly number[], times: number, say: 
     const db = openDatabase(cluster.url, 1, 'bench-rows');
     const random = seededRandom(1);
     const corpus = await createRooms(filling);
+    if (withPlans) {
+      await filling`
+        insert into room_members (room_id, user_id, role) select id, ${corpus.author}, 'member' from rooms`;
+      await loadExplain(db);
+    }
     const points: RowsPoint[] = [];
     let rows = 0;
     for (const size of [...sizes].sort((a, b) => a - b)) {
@@ -46,7 +66,15 @@ export async function measureRows(sizes: readonly number[], times: number, say: 
       await filling.unsafe('vacuum analyze messages');
       await filling.unsafe('vacuum analyze message_words');
       await filling.unsafe('checkpoint');
-      points.push({ rows: size, statements: await timeStatements(db, corpus, times, random) });
+      const timed = timedStatements(db, corpus, random);
+      const statements = await timeStatements(db, timed, times);
+      const plans = withPlans
+        ? await explainStatements(db, join(dataDir, 'postgres.log'), {
+            ...timed,
+            ...otherStatements(db, corpus, random),
+          })
+        : {};
+      points.push({ rows: size, statements, plans });
       say(`rows: ${size} measured`);
     }
     await Promise.all([db.end(), filling.end()]);
@@ -81,13 +109,13 @@ async function grow(db: Db, { author, rooms }: Corpus, count: number, random: Ra
   });
 }
 
-async function timeStatements(db: Db, corpus: Corpus, times: number, random: Random) {
+function timedStatements(db: Db, corpus: Corpus, random: Random): Statements {
   const all = Object.values(corpus.rooms).flat();
   const log = messageLog(db);
   const search = messageSearch(db);
   const room = () => all[Math.floor(random() * all.length)] as RoomId;
   const headOf = async (room_id: RoomId) => (await log.heads([room_id]))[0]?.head_seq ?? 0;
-  const statements: Record<string, () => Promise<() => Promise<unknown>>> = {
+  return {
     [`insert of ${BATCH}`]: async () => {
       const messages = newMessages(corpus, BATCH, random);
       return () => log.insert(messages, new Date());
@@ -119,6 +147,47 @@ async function timeStatements(db: Db, corpus: Corpus, times: number, random: Ran
       };
     },
   };
+}
+
+/** What else is on the path of messages. */
+function otherStatements(db: Db, corpus: Corpus, random: Random): Statements {
+  const all = Object.values(corpus.rooms).flat();
+  const room = () => all[Math.floor(random() * all.length)] as RoomId;
+  const log = messageLog(db);
+  return {
+    'standings of 20 senders': async () => {
+      const asked = Array.from({ length: 20 }, () => ({ user_id: corpus.author, room_id: room() }));
+      return () => standings(db, asked);
+    },
+    [`${BATCH} ids sent again`]: async () => {
+      const messages = newMessages(corpus, BATCH, random);
+      await log.insert(messages, new Date());
+      return () => log.known(messages.map(({ id }) => id));
+    },
+    [`heads of ${RESUME_ROOMS} rooms`]: async () => () => log.heads(all.slice(0, RESUME_ROOMS)),
+    'marks of 20 readers': async () => {
+      const marks = all
+        .slice(0, 20)
+        .map((room_id) => ({ room_id, user_id: corpus.author, seq_no: Number.MAX_SAFE_INTEGER }));
+      return () => advanceReadMarks(db, marks);
+    },
+    'words of what was inserted': async () => () => writeWords(db, all.slice(0, 200), 250),
+  };
+}
+
+async function explainStatements(
+  db: Db,
+  logFile: string,
+  statements: Statements,
+): Promise<Record<string, string>> {
+  const plans: Record<string, string> = {};
+  for (const [name, prepare] of Object.entries(statements))
+    plans[name] = await explained(db, logFile, await prepare());
+  await writeAllWords(db);
+  return plans;
+}
+
+async function timeStatements(db: Db, statements: Statements, times: number) {
   const found: Record<string, { p50: number; p99: number }> = {};
   for (const [name, prepare] of Object.entries(statements)) {
     const took: number[] = [];

@@ -106,6 +106,19 @@ describe('the benches at a tiny scale', () => {
     expect(run.code, run.output).toBe(outcomes.some(({ verdict }) => verdict === 'missed') ? 1 : 0);
   });
 
+  it('tell how statements on the path are run, each by an index', async () => {
+    const run = await runBench('curves', '--axis', 'rows', '--rows', '50000', '--times', '2', '--plans');
+    expect(run.code, run.output).toBe(0);
+    const plans = await run.file('plans-50000.txt');
+    for (const part of plans.split(/\n(?=[^\n]+\n=+\n)/)) {
+      expect(part).toMatch(/\(actual time=.* rows=/);
+      expect(part).toMatch(/Buffers: shared hit=/);
+      expect(part).not.toContain('Seq Scan');
+    }
+    expect(plans).toMatch(/^insert of 100\n=+\n/);
+    expect(plans).toMatch(/Index Scan Backward using messages_room_seq_key/);
+  });
+
   it('tell what metrics cost, by turns and against a server that has none', { timeout: 90_000 }, async () => {
     const load = ['--connections', '20', '--rooms', '2', '--seconds', '1', '--warmup', '0.2', '--drain', '5'];
     const rates = ['--rate', '50', '--saturating-rate', '0', '--rounds', '1', '--turn-seconds', '20'];
