@@ -39,7 +39,8 @@ const REACTION_USERS_MAX = 50; // the newest of each emoji (PROTOCOL §1): what 
  * The select list of a {@link MessageRow}, for `from messages m join users u on u.id = m.user_id`. Each column of each
  * row costs the driver about as much as the database: what few messages have comes as one (docs/performance.md). A
  * message without reactions isn't looked up for any; one with many costs a range of an index for each emoji. To find
- * that there are no attachments takes a third of what it takes to sort and gather none.
+ * that there are no attachments takes a third of what it takes to sort and gather none; not by `exists`, of which a plan
+ * made while the table is small reads all attachments into a hash.
  */
 export function messageColumns(db: Db | Tx) {
   return db`
@@ -58,7 +59,7 @@ export function messageColumns(db: Db | Tx) {
       ) end
     ) end as more,
     (select t.count from thread_counts t where t.root_id = m.id) as thread_count,
-    case when m.deleted_at is null and exists (select from attachments a where a.message_id = m.id) then (
+    case when m.deleted_at is null and (select true from attachments a where a.message_id = m.id limit 1) then (
       select ${shownAttachments(db)} from attachments a where a.message_id = m.id and a.state = 'attached'
     ) end as attachments`;
 }
