@@ -23,7 +23,8 @@ export async function shoot(
   if (first === undefined) throw new Error(`${suite.name} asks nothing`);
   if ((await rest.status(first.method, first.path, suite.token, first.body)) === NOT_FOUND) return undefined;
   const latencies = createLatencyRecorder();
-  const from = performance.now() + SECOND_MS + warmup * SECOND_MS; // the last client has begun by then
+  const before = 1 + warmup; // seconds: the last client begins within the first
+  const from = performance.now() + before * SECOND_MS;
   const until = from + seconds * SECOND_MS;
   const answered = (ms: number) => {
     const now = performance.now();
@@ -32,7 +33,7 @@ export async function shoot(
   const results = await Promise.all(
     Array.from({ length: suite.connections }, async (_, index) => {
       await sleep((index * SECOND_MS) / suite.connections);
-      return client(origin, suite, index, 1 + warmup + seconds, answered);
+      return client(origin, suite, index, before + seconds, answered);
     }),
   );
   const sum = (of: (result: Result) => number) => results.reduce((total, result) => total + of(result), 0);

@@ -109,11 +109,16 @@ async function grow(db: Db, { author, rooms }: Corpus, count: number, random: Ra
   });
 }
 
+/** Any of the corpus' rooms, each as likely. */
+function anyRoom({ rooms }: Corpus, random: Random): RoomId {
+  const all = Object.values(rooms).flat();
+  return all[Math.floor(random() * all.length)] as RoomId;
+}
+
 function timedStatements(db: Db, corpus: Corpus, random: Random): Statements {
-  const all = Object.values(corpus.rooms).flat();
   const log = messageLog(db);
   const search = messageSearch(db);
-  const room = () => all[Math.floor(random() * all.length)] as RoomId;
+  const room = () => anyRoom(corpus, random);
   const headOf = async (room_id: RoomId) => (await log.heads([room_id]))[0]?.head_seq ?? 0;
   return {
     [`insert of ${BATCH}`]: async () => {
@@ -152,7 +157,7 @@ function timedStatements(db: Db, corpus: Corpus, random: Random): Statements {
 /** What else is on the path of messages. */
 function otherStatements(db: Db, corpus: Corpus, random: Random): Statements {
   const all = Object.values(corpus.rooms).flat();
-  const room = () => all[Math.floor(random() * all.length)] as RoomId;
+  const room = () => anyRoom(corpus, random);
   const log = messageLog(db);
   return {
     'standings of 20 senders': async () => {
