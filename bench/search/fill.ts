@@ -53,7 +53,7 @@ export function newMessages({ author, rooms }: Corpus, count: number, random: Ra
       reply_to: null,
       thread_root: null,
       mentions: [],
-      body_hash: new Uint8Array(32),
+      body_hash: '00'.repeat(32),
     };
   });
 }

@@ -106,7 +106,7 @@ export function createMessageService(ports: {
     if (known !== undefined) return repeatOf(known, order);
     const first = underway.get(order.id);
     if (first === undefined) return null;
-    if (!isSameOrder(first.order, order)) throw new Refusal('id_conflict', { field: 'id' });
+    if (!isSameSend(first.order, order)) throw new Refusal('id_conflict', { field: 'id' });
     return first.result.then(({ message }) => ({ message, duplicate: true }));
   }
 
@@ -271,10 +271,6 @@ export function createMessageService(ports: {
   };
 }
 
-function isSameOrder(a: SendOrder, b: SendOrder): boolean {
-  return a.room_id === b.room_id && a.user_id === b.user_id && Buffer.compare(a.body_hash, b.body_hash) === 0;
-}
-
 /** Checks what the schema can't, and prepares a message for the log. */
 function orderOf(author: Author, room_id: RoomId, body: SendBody): SendOrder {
   if (body.content === '' && !body.attachment_ids?.length) {
@@ -322,9 +318,9 @@ function namesIn(content: string): string[] {
   return [...new Set(names)].slice(0, MENTIONS_MAX);
 }
 
-/** SHA-256 of a body in one fixed form. */
-function hashBody(parts: readonly unknown[]): Uint8Array {
-  return crypto.hash('sha256', JSON.stringify(parts), 'buffer');
+/** SHA-256 of a body in one fixed form. In hex: thousands of buffers, each kept for seconds, are dear to collect. */
+function hashBody(parts: readonly unknown[]): string {
+  return crypto.hash('sha256', JSON.stringify(parts), 'hex');
 }
 
 /** The value with the members of every object in one order: encodings and retries may order them differently. */

@@ -57,8 +57,8 @@ export interface NewMessage {
   readonly thread_root: MessageId | null;
   /** Members whom the content names, each once. */
   readonly mentions: readonly UserId[];
-  /** SHA-256 over what the client sent, to tell a repeat from a conflict, also after edits. */
-  readonly body_hash: Uint8Array;
+  /** SHA-256 over what the client sent, in hex: to tell a repeat from a conflict, also after edits. */
+  readonly body_hash: string;
   /** Each once; absent where there are none. */
   readonly attachment_ids?: readonly AttachmentId[];
 }
@@ -93,7 +93,7 @@ export interface KnownMessage {
   /** RFC 3339. */
   readonly created_at: string;
   readonly mentions: readonly UserId[];
-  readonly body_hash: Uint8Array;
+  readonly body_hash: string;
 }
 
 /** What has to be known of a message before it is edited or deleted. */

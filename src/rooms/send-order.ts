@@ -1,6 +1,6 @@
 import type { UserId } from '../protocol/ids.js';
 import type { Message } from '../protocol/model.js';
-import type { KnownMessage, NewMessage, UnlinkedAttachment } from './ports.js';
+import type { NewMessage, UnlinkedAttachment } from './ports.js';
 
 /** A message that is to be sent, with what its event and its answer need beside the row. */
 export interface SendOrder extends NewMessage {
@@ -16,13 +16,11 @@ export interface SendOrder extends NewMessage {
 
 /** Whether a message that exists came from this very request. */
 export function isSameSend(
-  known: KnownMessage,
+  known: Pick<NewMessage, 'room_id' | 'user_id' | 'body_hash'>,
   order: Pick<NewMessage, 'room_id' | 'user_id' | 'body_hash'>,
 ): boolean {
   return (
-    known.room_id === order.room_id &&
-    known.user_id === order.user_id &&
-    Buffer.compare(known.body_hash, order.body_hash) === 0
+    known.room_id === order.room_id && known.user_id === order.user_id && known.body_hash === order.body_hash
   );
 }
 

@@ -111,7 +111,7 @@ async function insertMessages(
         ${messages.map(({ mentions }) => (mentions.length === 0 ? null : `{${mentions.join(',')}}`))}::text[],
         ${messages.map((message) => message.reply_to)}::uuid[],
         ${messages.map((message) => message.thread_root)}::uuid[],
-        ${messages.map((message) => Buffer.from(message.body_hash).toString('hex'))}::text[]
+        ${messages.map((message) => message.body_hash)}::text[]
       ) as m (id, room_id, user_id, ord, content, metadata, mentions, reply_to, thread_root, body_hash)
       join bumped b on b.room_id = m.room_id
     )${countedReplies(db, messages)}${claimedAttachments(db, messages)}`);
@@ -191,7 +191,7 @@ async function knownMessages(db: Db, ids: readonly MessageId[]): Promise<KnownMe
   if (ids.length === 0) return [];
   const rows = await run(db<KnownRow[]>`
     select id, room_id, user_id, seq_no, created_rev as rev, created_at, coalesce(mentions, '{}') as mentions,
-      body_hash
+      encode(body_hash, 'hex') as body_hash
     from messages where id = any (${[...ids]}::uuid[])`);
   return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
 }

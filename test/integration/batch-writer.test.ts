@@ -64,7 +64,7 @@ async function newRoom(): Promise<RoomId> {
 function said(room_id: RoomId, content: string, more: Partial<SendOrder> = {}): SendOrder {
   const ids = { id: newId<MessageId>(), room_id, user_id: user, reply_to: null, thread_root: null };
   const body = { content, metadata: null, metadataValue: {}, named: [], mentions: [], username: 'ann' };
-  return { ...ids, ...body, body_hash: createHash('sha256').update(content).digest(), ...more };
+  return { ...ids, ...body, body_hash: createHash('sha256').update(content).digest('hex'), ...more };
 }
 
 function texts(room: RoomId, count: number): SendOrder[] {

@@ -43,7 +43,7 @@ async function send(room_id: RoomId, contents: readonly string[]): Promise<Messa
     reply_to: null,
     thread_root: null,
     mentions: [],
-    body_hash: randomBytes(32),
+    body_hash: randomBytes(32).toString('hex'),
   }));
   await messageLog(db).insert(messages, new Date());
   return messages.map(({ id }) => id);
