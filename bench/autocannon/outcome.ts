@@ -15,6 +15,8 @@ export interface Figures {
   readonly max: number;
   readonly errors: number;
   readonly not2xx: number;
+  /** Of these how many, by status. */
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
 export interface Outcome {
@@ -40,9 +42,17 @@ export function judge(suite: Suite, figures: Figures | undefined): Outcome {
     figures.p99 < suite.marks.p99 ? '' : `p99 ${figures.p99} ms, the mark is below ${suite.marks.p99}`,
     figures.rate >= suite.rate * MIN_SHARE_OF_RATE ? '' : `${figures.rate} answers a second of ${suite.rate}`,
     figures.errors === 0 ? '' : `${figures.errors} connection errors or time-outs`,
-    figures.not2xx === 0 ? '' : `${figures.not2xx} answers that were no success`,
+    figures.not2xx === 0
+      ? ''
+      : `${figures.not2xx} answers that were no success (${listed(figures.refusals)})`,
   ].filter((miss) => miss !== '');
   return { ...common, verdict: misses.length === 0 ? 'met' : 'missed', misses };
+}
+
+function listed(refusals: Figures['refusals']): string {
+  return Object.entries(refusals)
+    .map(([status, count]) => `${count} × ${status}`)
+    .join(', ');
 }
 
 const COLUMNS = ['offered/s', 'answered/s', 'p50', 'p90', 'p99', 'max', 'errors', 'not 2xx'];

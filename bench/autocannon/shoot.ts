@@ -45,7 +45,19 @@ export async function shoot(
     ...{ p50, p90, p99, max },
     errors: sum(({ errors, timeouts }) => errors + timeouts),
     not2xx: sum(({ non2xx }) => non2xx),
+    refusals: refusalsOf(results),
   };
+}
+
+/** How often each status came that is no success. */
+function refusalsOf(results: readonly Result[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { statusCodeStats = {} } of results) {
+    for (const [status, { count = 0 }] of Object.entries(statusCodeStats)) {
+      if (!status.startsWith('2')) counts[status] = (counts[status] ?? 0) + count;
+    }
+  }
+  return counts;
 }
 
 /**

@@ -97,6 +97,7 @@ describe('the marks of a REST suite', () => {
     max: 999,
     errors: 0,
     not2xx: 0,
+    refusals: {},
   };
 
   it('are met just below them', () => {
@@ -108,7 +109,7 @@ describe('the marks of a REST suite', () => {
       { p50: 50 },
       { p99: 200 },
       { errors: 1 },
-      { not2xx: 1 },
+      { not2xx: 1, refusals: { 503: 1 } },
       { rate: 94 },
       { requests: 0 },
     ];
