@@ -4,6 +4,7 @@ import { incomingKey, thumbnailKey } from './attachment-view.js';
 
 const EVERY_MS = 2_000; // one look into an index
 const BATCH = 20; // removals under one lease
+const AT_ONCE = 3; // of them under way: the process' four threads for files, and sockets to S3, are for uploads too
 const DETACH_BATCH = 200; // files: some milliseconds in which their rooms take no message
 const LEASE_MS = 300_000; // more than a batch takes against storage that times out at every step
 
@@ -32,9 +33,13 @@ export function startCollector(
   async function collect(): Promise<boolean> {
     while (!closed && (await store.detachDue(DETACH_BATCH)) > 0);
     const due = await store.takeDue(BATCH, LEASE_MS);
-    for (const removal of due) {
-      await removeBytes(storage, removal.storage_key);
-      await store.removed([removal.id]);
+    for (let from = 0; from < due.length; from += AT_ONCE) {
+      const some = due.slice(from, from + AT_ONCE);
+      const outcomes = await Promise.allSettled(
+        some.map(({ storage_key }) => removeBytes(storage, storage_key)),
+      );
+      await store.removed(some.flatMap(({ id }, i) => (outcomes[i]?.status === 'fulfilled' ? [id] : [])));
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     }
     return due.length === BATCH;
   }
@@ -44,7 +49,7 @@ export function startCollector(
       do again = false;
       while (!closed && ((await collect()) || again));
     } catch (error) {
-      report(error); // the lease ends, and it is tried again
+      report(error); // the leases end, and it is tried again
     } finally {
       running = null;
     }

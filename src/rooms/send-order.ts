@@ -14,7 +14,7 @@ export interface SendOrder extends NewMessage {
   attachments?: readonly UnlinkedAttachment[];
 }
 
-/** Whether a message that exists came from this very request. */
+/** Whether a message that exists, or is under way, came from this very request. */
 export function isSameSend(
   known: Pick<NewMessage, 'room_id' | 'user_id' | 'body_hash'>,
   order: Pick<NewMessage, 'room_id' | 'user_id' | 'body_hash'>,

@@ -126,7 +126,7 @@ describe.each([
       insert into attachments (id, room_id, user_id, state, storage_key, file_name, file_type, file_size, due_at)
       select gen_random_uuid(), ${room}, ${owner.id}, 'deleting', 'ab/' || gen_random_uuid(), 'a', 'image/png', 1,
         now() + interval '1 second'
-      from generate_series(1, 300)`;
+      from generate_series(1, 400)`;
     await until(async () => (await storage.left()).length < 2 * ids.length - 4, 'some gone');
     server.kill('SIGKILL');
     await server.exit;
