@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readMachineFacts } from '../load/machine.js';
 import { resultsDirectory, writeJson } from '../load/result-files.js';
 import { linePlot, svgFile } from '../load/svg-plot.js';
 import { say } from '../load/terminal.js';
@@ -163,6 +164,7 @@ async function main(): Promise<void> {
   }
   const directory = resultsDirectory(values.results, 'curves');
   if (directory !== undefined) {
+    writeJson(join(directory, 'machine.json'), await readMachineFacts(undefined));
     writeJson(
       join(directory, 'curves.json'),
       curves.map(({ name, points }) => ({ name, points })),

@@ -38,7 +38,8 @@ function load(result: LoadResult): string[] {
     ),
     line(
       '',
-      `${result.machine.system}, Node ${result.machine.node}, ${result.machine.postgres ?? 'PostgreSQL n/a'}`,
+      `${result.machine.system}, Node ${result.machine.node}, ${result.machine.postgres ?? 'PostgreSQL n/a'}, ` +
+        `commit ${result.machine.commit ?? 'n/a'}`,
     ),
     line(
       'load',

@@ -18,7 +18,15 @@ function facts(options = optionsWith()): RunFacts {
   return {
     startedAt: '2024-11-24T00:00:00.000Z',
     options,
-    machine: { cpu: 'x', cores: 2, memoryBytes: 1, system: 'Linux', node: 'v20', postgres: undefined },
+    machine: {
+      cpu: 'x',
+      cores: 2,
+      memoryBytes: 1,
+      system: 'Linux',
+      node: 'v20',
+      postgres: undefined,
+      commit: undefined,
+    },
     usage: { server: undefined, threads: [], postgres: undefined, machine: undefined },
     serverMemory: undefined,
     server: { exit: '0', warnings: 0 },
