@@ -39,10 +39,11 @@ async function bucket(): Promise<Storage> {
 }
 afterAll(() => s3?.stop());
 
+/** The third: removals that take longer than a kill, each some milliseconds on disk and a hundred in S3 beside other tests. */
 describe.each([
-  ['on disk', disk],
-  ['in S3', bucket],
-])('%s', { timeout: 120_000 }, (_where, open) => {
+  ['on disk', disk, 600],
+  ['in S3', bucket, 60],
+] as const)('%s', { timeout: 120_000 }, (_where, open, toRemove) => {
   test('a server killed while files come in every way leaves only what the next one removes, and that keeps what is attached', async () => {
     const storage = await open();
     const database = (await createTestDatabase()).url;
@@ -126,7 +127,7 @@ describe.each([
       insert into attachments (id, room_id, user_id, state, storage_key, file_name, file_type, file_size, due_at)
       select gen_random_uuid(), ${room}, ${owner.id}, 'deleting', 'ab/' || gen_random_uuid(), 'a', 'image/png', 1,
         now() + interval '1 second'
-      from generate_series(1, 400)`;
+      from generate_series(1, ${toRemove}::int)`;
     await until(async () => (await storage.left()).length < 2 * ids.length - 4, 'some gone');
     server.kill('SIGKILL');
     await server.exit;
