@@ -9,7 +9,7 @@ import { joinStates } from '../../src/store/join-state.js';
 import { messageLog } from '../../src/store/message-log.js';
 import { advanceReadMarks } from '../../src/store/read-marks.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { must } from '../helpers/deadline.js';
+import { must, until } from '../helpers/deadline.js';
 
 const AT = new Date('2026-01-02T03:04:05.678Z');
 const LATER = new Date('2026-01-02T04:00:00.000Z');
@@ -191,6 +191,25 @@ test('rooms that do not exist any more are missing, and so are their messages', 
     more: false,
   });
   expect([await messageById(db, id), await roomOf(db, id)]).toEqual([null, null]);
+});
+
+test('a room that is closed while an insert waits for its lock takes none of its messages', async () => {
+  const [closing, { room: open }] = [await newRoom(), await filled(1)];
+  const late = [said(closing, 'too late'), said(open, 'in time')];
+  const inserted = await otherDb.begin(async (tx) => {
+    await tx`update room_heads set closed = true where room_id = ${closing}`;
+    const inserting = log.insert(late, AT);
+    await until(
+      async () =>
+        (
+          await db`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+        ).length > 0,
+      'the insert waiting',
+    );
+    return { inserting };
+  });
+  expect(await inserted.inserting).toEqual(new Map([[open, { seq: 1, rev: 1 }]]));
+  expect((await log.known(late.map(({ id }) => id))).map(({ room_id }) => room_id)).toEqual([open]);
 });
 
 test('edits and deletions take revs in their order, and none where nothing changes', async () => {
