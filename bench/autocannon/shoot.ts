@@ -2,6 +2,7 @@ import autocannon, { type Result } from 'autocannon';
 import { sleep } from '../load/clock.js';
 import { createLatencyRecorder, mergeEncoded, summarize } from '../load/latency.js';
 import type { RestClient } from '../load/rest-client.js';
+import { addCounts } from '../load/result.js';
 import type { Figures } from './outcome.js';
 import type { Suite } from './suites.js';
 
@@ -45,19 +46,14 @@ export async function shoot(
     ...{ p50, p90, p99, max },
     errors: sum(({ errors, timeouts }) => errors + timeouts),
     not2xx: sum(({ non2xx }) => non2xx),
-    refusals: refusalsOf(results),
+    refusals: addCounts(results.map(refusalsOf)),
   };
 }
 
 /** How often each status came that is no success. */
-function refusalsOf(results: readonly Result[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { statusCodeStats = {} } of results) {
-    for (const [status, { count = 0 }] of Object.entries(statusCodeStats)) {
-      if (!status.startsWith('2')) counts[status] = (counts[status] ?? 0) + count;
-    }
-  }
-  return counts;
+function refusalsOf({ statusCodeStats = {} }: Result): Record<string, number> {
+  const refused = Object.entries(statusCodeStats).filter(([status]) => !status.startsWith('2'));
+  return Object.fromEntries(refused.map(([status, { count = 0 }]) => [status, count]));
 }
 
 /**

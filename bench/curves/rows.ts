@@ -109,16 +109,15 @@ async function grow(db: Db, { author, rooms }: Corpus, count: number, random: Ra
   });
 }
 
-/** Any of the corpus' rooms, each as likely. */
-function anyRoom({ rooms }: Corpus, random: Random): RoomId {
-  const all = Object.values(rooms).flat();
-  return all[Math.floor(random() * all.length)] as RoomId;
+/** Picks any of the rooms, each as likely. */
+function picking(rooms: readonly RoomId[], random: Random): () => RoomId {
+  return () => rooms[Math.floor(random() * rooms.length)] as RoomId;
 }
 
 function timedStatements(db: Db, corpus: Corpus, random: Random): Statements {
   const log = messageLog(db);
   const search = messageSearch(db);
-  const room = () => anyRoom(corpus, random);
+  const room = picking(Object.values(corpus.rooms).flat(), random);
   const headOf = async (room_id: RoomId) => (await log.heads([room_id]))[0]?.head_seq ?? 0;
   return {
     [`insert of ${BATCH}`]: async () => {
@@ -157,7 +156,7 @@ function timedStatements(db: Db, corpus: Corpus, random: Random): Statements {
 /** What else is on the path of messages. */
 function otherStatements(db: Db, corpus: Corpus, random: Random): Statements {
   const all = Object.values(corpus.rooms).flat();
-  const room = () => anyRoom(corpus, random);
+  const room = picking(all, random);
   const log = messageLog(db);
   return {
     'standings of 20 senders': async () => {

@@ -96,13 +96,11 @@ export interface MergedRun {
   readonly delivery: Histogram;
 }
 
-function addCounts(
-  reports: readonly LoaderReport[],
-  pick: (report: LoaderReport) => Readonly<Record<string, number>>,
-) {
+/** The sum of counts by name. */
+export function addCounts(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sum: Record<string, number> = {};
-  for (const report of reports) {
-    for (const [name, count] of Object.entries(pick(report))) sum[name] = (sum[name] ?? 0) + count;
+  for (const counts of all) {
+    for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count;
   }
   return sum;
 }
@@ -125,7 +123,7 @@ export function mergeReports(reports: readonly LoaderReport[], facts: RunFacts):
   const perSecond = (pick: (report: LoaderReport) => number) => sum(pick) / options.seconds;
   const faults = createFaults();
   for (const report of reports) faults.merge(report.faults);
-  const errorCodes = addCounts(reports, (report) => report.errorCodes);
+  const errorCodes = addCounts(reports.map((report) => report.errorCodes));
   for (const [code, count] of Object.entries(errorCodes)) {
     if (!OVERLOAD_CODES.has(code)) faults.add('error_frame', () => `${count} with code ${code}`, count);
   }
@@ -164,7 +162,7 @@ export function mergeReports(reports: readonly LoaderReport[], facts: RunFacts):
       parsed: sum((report) => report.parsed),
     },
     errorCodes,
-    otherFrames: addCounts(reports, (report) => report.otherFrames),
+    otherFrames: addCounts(reports.map((report) => report.otherFrames)),
     faults: faults.summaries(),
     loaders: reports.map(({ loader, cpuCores, maxLoopDelayMs, rssBytes }) => ({
       loader,
