@@ -22,6 +22,13 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
+/** How many connections to the database of `sql` wait for a lock. */
+export async function waitingForLocks(sql: postgres.Sql): Promise<number> {
+  const waiting = await sql`
+    select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  return waiting.length;
+}
+
 async function asAdmin(statement: (sql: postgres.Sql) => PromiseLike<unknown>): Promise<void> {
   const sql = postgres(inject('adminUrl'), { max: 1, onnotice: () => undefined });
   try {

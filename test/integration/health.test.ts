@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import postgres from 'postgres';
 import { describe, expect, test } from 'vitest';
-import { createTestDatabase } from '../helpers/database.js';
+import { createTestDatabase, waitingForLocks } from '../helpers/database.js';
 import { must, until, within } from '../helpers/deadline.js';
 import { hasRedis, startRedis } from '../helpers/redis.js';
 import { newAccount, newRoom, restClient } from '../helpers/rest-client.js';
@@ -72,13 +72,7 @@ test('a draining server is alive and not ready, and answers what it had taken in
   await locked;
   const sent = rest.send(account.token, room.id, { content: 'under way' });
   const watcher = postgres(database.url, { max: 1, onnotice: () => undefined });
-  await until(
-    async () =>
-      (
-        await watcher`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-      ).length > 0,
-    'the send at the lock',
-  );
+  await until(async () => (await waitingForLocks(watcher)) > 0, 'the send at the lock');
   server.kill('SIGTERM');
   const draining = await until(async () => {
     const health = await ask('/health/ready');

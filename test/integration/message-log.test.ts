@@ -8,7 +8,7 @@ import { history, messageById, roomOf, seqOf } from '../../src/store/history.js'
 import { joinStates } from '../../src/store/join-state.js';
 import { messageLog } from '../../src/store/message-log.js';
 import { advanceReadMarks } from '../../src/store/read-marks.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { createTestDatabase, type TestDatabase, waitingForLocks } from '../helpers/database.js';
 import { must, until } from '../helpers/deadline.js';
 
 const AT = new Date('2026-01-02T03:04:05.678Z');
@@ -199,13 +199,7 @@ test('a room that is closed while an insert waits for its lock takes none of its
   const inserted = await otherDb.begin(async (tx) => {
     await tx`update room_heads set closed = true where room_id = ${closing}`;
     const inserting = log.insert(late, AT);
-    await until(
-      async () =>
-        (
-          await db`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-        ).length > 0,
-      'the insert waiting',
-    );
+    await until(async () => (await waitingForLocks(db)) > 0, 'the insert waiting');
     return { inserting };
   });
   expect(await inserted.inserting).toEqual(new Map([[open, { seq: 1, rev: 1 }]]));

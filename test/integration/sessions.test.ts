@@ -13,6 +13,7 @@ import {
   PASSWORD,
   refusalOf,
 } from '../helpers/account-fixture.js';
+import { waitingForLocks } from '../helpers/database.js';
 import { must, until } from '../helpers/deadline.js';
 
 let fixture: AccountFixture;
@@ -58,12 +59,10 @@ describe('refreshing', () => {
     const attempts = await db.begin(async (tx) => {
       await tx`select from sessions where id = ${caller.sid} for update`;
       const waiting = Array.from({ length: 6 }, () => accounts.refresh(signedIn.refresh_token));
-      await until(async () => {
-        const [row] = await db<{ count: number }[]>`
-          select count(*) from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`;
-        return row?.count === waiting.length;
-      }, 'six refreshes waiting for the lock');
+      await until(
+        async () => (await waitingForLocks(db)) === waiting.length,
+        'six refreshes waiting for the lock',
+      );
       return { waiting };
     });
     expect(await outcomes(attempts.waiting)).toEqual(['granted', ...Array(5).fill('token_reused')]);
