@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Every test file gets a process of its own (they start servers, watch sockets and count memory), three at a time: the
- * suite has to run on two cores beside the servers and the PostgreSQL that it starts, and waits for these much of its time.
+ * suite has to run on two cores beside the servers and the PostgreSQL that it starts.
  */
 export default defineConfig({
   test: {
